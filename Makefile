@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+# gmem: KVM's guest_memfd in user space.
+#
+#   make                 the command and the preload object, in build/
+#   make check           all tests            make bench   measurements
+#   make install PREFIX=/usr/local DESTDIR=
+#   make O=build-asan SANITIZE=address,undefined check-unit
+#
+# Folders are parts (see docs/design.md); each .c in a part's folder belongs to it.
+
+O ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+CFLAGS ?= -O2 -g
+SANITIZE ?=
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wpointer-arith -Wcast-qual -Wundef -Wvla -Wwrite-strings -Wno-unused-parameter
+COMMON := -std=gnu11 -I. $(WARN) -MMD -MP
+# Whatever CFLAGS say: what runs inside somebody else's process stands on its own.
+FREESTANDING := -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE \
+	-fno-asynchronous-unwind-tables -fno-builtin -fcf-protection=none
+HOSTED := -DRT_HOSTED -DRT_FAULTS -D_GNU_SOURCE $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+
+PURE := rt core host device
+PARTS := $(PURE) overlay
+src = $(sort $(wildcard $(1)/*.c))
+
+PURE_SRC := $(foreach p,$(PURE),$(call src,$(p)))
+PRELOAD_SRC := $(PURE_SRC) $(call src,overlay)
+CLI_SRC := $(call src,cli)
+# What the command itself needs of the parts: tables and probes, hosted.
+UNIT_SRC := $(wildcard tests/unit_*.c)
+RUN_SRC := $(wildcard tests/run_*.c) $(wildcard examples/*.c)
+BENCH_SRC := $(wildcard bench/*.c)
+
+PRELOAD_OBJ := $(PRELOAD_SRC:%.c=$(O)/free/%.o)
+HOSTED_OBJ := $(PURE_SRC:%.c=$(O)/hosted/%.o)
+CLI_OBJ := $(CLI_SRC:%.c=$(O)/hosted/%.o)
+UNIT_BIN := $(UNIT_SRC:tests/%.c=$(O)/tests/%)
+RUN_BIN := $(RUN_SRC:%.c=$(O)/%)
+BENCH_BIN := $(BENCH_SRC:%.c=$(O)/%)
+
+all: $(O)/gmem $(O)/libgmem-preload.so $(RUN_BIN)
+
+$(O)/free/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(CFLAGS) $(FREESTANDING) -c -o $@ $<
+
+$(O)/hosted/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -c -o $@ $<
+
+$(O)/libgmem-preload.so: $(PRELOAD_OBJ) overlay/preload.map
+	$(CC) -shared -nostdlib -Wl,-z,initfirst -Wl,-z,defs -Wl,-z,now -Wl,--unresolved-symbols=ignore-all \
+		-Wl,--version-script=overlay/preload.map -o $@ $(PRELOAD_OBJ)
+
+$(O)/gmem: $(CLI_OBJ) $(HOSTED_OBJ)
+	$(CC) $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -o $@ $^
+
+# Unit tests link the hosted parts; run_* programs know nothing of gmem.
+$(O)/tests/unit_%: tests/unit_%.c $(HOSTED_OBJ) tests/tap.h
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -o $@ $< $(HOSTED_OBJ) -lpthread
+
+$(O)/tests/run_% $(O)/examples/% $(O)/bench/%: CPPFLAGS += -D_GNU_SOURCE
+$(O)/tests/run_%: tests/run_%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(CPPFLAGS) $(CFLAGS) -o $@ $< -lpthread
+$(O)/examples/%: examples/%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(CPPFLAGS) $(CFLAGS) -o $@ $< -lpthread
+$(O)/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(CPPFLAGS) $(CFLAGS) -o $@ $< -lpthread
+
+clean:
+	rm -rf $(O)
+
+.PHONY: all clean
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

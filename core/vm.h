@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/vm.h - VMs, guest_memfd files, memslots, attributes: the pure model
+ *
+ * No system call, no thread, no global: memory comes from the allocator in
+ * struct core_mem, file descriptors are looked up by a callback.  The caller
+ * serialises: calls on one VM and its files exclude each other, as kvm->slots_lock and the
+ * file's invalidate lock do in the kernel.  Functions return 0 or -errno and
+ * fill *err (which may be NULL) on failure only.
+ */
+#ifndef GMEM_CORE_VM_H
+#define GMEM_CORE_VM_H
+
+#include "core/profile.h"
+#include "core/rule.h"
+#include "core/store.h"
+#include "rt/types.h"
+#include "uapi/kvm.h"
+
+/* Where the core gets memory: zeroed, or NULL.  free accepts NULL. */
+struct core_mem {
+	void *(*alloc)(size_t size);
+	void (*free)(void *ptr, size_t size);
+};
+
+struct core_vm;
+struct core_slot;
+
+/* A guest_memfd file: the inode. */
+struct core_file {
+	struct core_vm *vm;	/* the VM that created it; the file keeps it alive */
+	u64 size;		/* bytes */
+	u64 flags;		/* GUEST_MEMFD_FLAG_* */
+	struct core_store store; /* per page, meaningful where states matter; see core_file_page_state() */
+	struct core_slot **bound; /* slots that bind a range, sorted by first page */
+	unsigned nr_bound, cap_bound;
+	u64 *pins;		/* pages held by somebody (test hook), sorted, one entry a pin */
+	unsigned nr_pins, cap_pins;
+};
+
+struct core_slot {
+	u32 id;		/* low 16 bits id, high 16 bits address space */
+	u32 flags;	/* KVM_MEM_* */
+	u64 gpa, size, hva;
+	bool has_gmem;	/* created with KVM_MEM_GUEST_MEMFD; stays when the file dies */
+	bool gmem_only;	/* guest faults are served from the file alone */
+	struct core_file *file; /* NULL when has_gmem is false or the file is gone */
+	u64 file_offset;
+};
+
+/* Opaque to callers except for these first fields. */
+struct core_vm {
+	const struct core_sys *sys;
+	const struct core_mem *mem;
+	unsigned type;
+	bool dead;	      /* killed by an internal error: every ioctl is EIO */
+	u64 exit_hypercall;   /* KVM_CAP_EXIT_HYPERCALL's args[0] */
+	u64 nr_mmu_pages;
+	bool irqchip;
+	struct core_slots *slots; /* core/memslot.c */
+	struct core_attrs *attrs; /* core/attributes.c: per-VM attributes by gfn */
+};
+
+/* KVM_CREATE_VM's check of the type. */
+int core_vm_type_check(const struct core_sys *sys, u64 type, struct core_err *err);
+int core_vm_init(struct core_vm *vm, const struct core_sys *sys, const struct core_mem *mem, unsigned type);
+/* All files must be gone. */
+void core_vm_fini(struct core_vm *vm);
+
+/* KVM_CREATE_GUEST_MEMFD: checks 3 and 4 (flags, size). */
+int core_file_check(const struct core_vm *vm, const struct kvm_create_guest_memfd *args, struct core_err *err);
+/* window as core_store_init() wants it; borrowed. */
+void core_file_init(struct core_file *file, struct core_vm *vm, const struct kvm_create_guest_memfd *args, void *window);
+/* The last reference is gone: bindings are severed, slots stay. */
+void core_file_fini(struct core_file *file);
+
+enum core_page_state { CORE_PAGE_SHARED, CORE_PAGE_PRIVATE, CORE_PAGE_BEYOND };
+/* What a host touch of this page meets; safe in signal handlers. */
+enum core_page_state core_file_page_state(const struct core_file *file, u64 page);
+
+/*
+ * Find the file behind descriptor fd for a binding: 0 and *ret; -EBADF for no
+ * open file; -EINVAL for one that is no guest_memfd.
+ */
+typedef int core_file_lookup(void *ctx, u32 fd, struct core_file **ret);
+
+/* What KVM_SET_USER_MEMORY_REGION[2] did, for those who must zap guest mappings. */
+enum core_slot_change { CORE_SLOT_NONE, CORE_SLOT_CREATE, CORE_SLOT_DELETE, CORE_SLOT_MOVE, CORE_SLOT_FLAGS };
+struct core_slot_effect {
+	enum core_slot_change change;
+	u64 old_gpa, new_gpa, size;
+};
+
+/* region has the v1 fields zero-extended when version is 1.  effect may be NULL. */
+int core_memslot_set(struct core_vm *vm, const struct kvm_userspace_memory_region2 *region, int version,
+		     core_file_lookup *lookup, void *ctx, struct core_slot_effect *effect, struct core_err *err);
+const struct core_slot *core_memslot_by_id(const struct core_vm *vm, u32 id);
+const struct core_slot *core_memslot_by_gpa(const struct core_vm *vm, unsigned address_space, u64 gpa);
+/* The slot that a page of this file is bound to, or NULL. */
+const struct core_slot *core_file_slot(const struct core_file *file, u64 page);
+/* Checks of KVM_GET_DIRTY_LOG up to the copy: the bitmap's size in bytes in *bytes. */
+int core_dirty_log_check(const struct core_vm *vm, u32 slot, u64 *bytes, struct core_err *err);
+
+/* KVM_SET_MEMORY_ATTRIBUTES; -ENOTTY (no rule) where the build lacks it is core_vm_has_attributes_ioctl(). */
+bool core_vm_has_attributes_ioctl(const struct core_vm *vm);
+int core_vm_set_attributes(struct core_vm *vm, const struct kvm_memory_attributes *args, struct core_err *err);
+u64 core_vm_attributes(const struct core_vm *vm, u64 gfn);
+
+/* KVM_ENABLE_CAP on a VM, after the copy. */
+int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err);
+int core_vm_set_nr_mmu_pages(struct core_vm *vm, u64 pages, struct core_err *err);
+
+/*
+ * KVM_SET_MEMORY_ATTRIBUTES2, in three steps.
+ * has_ioctl: false means ENOTTY before the argument is read.
+ * check:     validation 4 to 10 of the specification, on the copied struct.
+ * begin:     with the file's lock held: 1 when all pages have the state already
+ *            (answer 0, nothing else happens), 0 to go on, -ENOMEM or -EAGAIN with *error_offset set.
+ * commit:    the new state; cannot fail after begin said 0.
+ */
+bool core_file_has_attributes_ioctl(const struct core_file *file);
+int core_convert_check(const struct core_file *file, const struct kvm_memory_attributes2 *args, struct core_err *err);
+int core_convert_begin(struct core_file *file, struct rt_pages range, bool to_private, u64 *error_offset,
+		       struct core_err *err);
+void core_convert_commit(struct core_file *file, struct rt_pages range, bool to_private);
+
+/* Test hook: hold a page as a DMA pin would; -EINVAL beyond the end or on a private page, -ENOMEM. */
+int core_file_pin(struct core_file *file, u64 page);
+int core_file_unpin(struct core_file *file, u64 page);
+
+#endif

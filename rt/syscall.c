@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/*
+ * rt/syscall.c - the one instruction through which gmem enters the kernel
+ */
+#include "rt/syscall.h"
+
+__asm__(".text\n"
+	".globl rt_syscall_raw\n"
+	".hidden rt_syscall_raw\n"
+	".type rt_syscall_raw, @function\n"
+	"rt_syscall_raw:\n"
+	"	mov %rdi, %rax\n"
+	"	mov %rsi, %rdi\n"
+	"	mov %rdx, %rsi\n"
+	"	mov %rcx, %rdx\n"
+	"	mov %r8, %r10\n"
+	"	mov %r9, %r8\n"
+	"	mov 8(%rsp), %r9\n"
+	"	syscall\n"
+	".globl rt_syscall_ip\n"
+	".hidden rt_syscall_ip\n"
+	"rt_syscall_ip:\n"
+	"	ret\n"
+	".size rt_syscall_raw, .-rt_syscall_raw\n");
+
+#ifdef RT_FAULTS
+/* Countdown of operations left before the failing one; 0 is disarmed. */
+static _Atomic long fault_countdown;
+static _Atomic bool fault_fired;
+
+void rt_fault_arm(unsigned long n)
+{
+	fault_fired = false;
+	fault_countdown = (long)n;
+}
+
+bool rt_fault_fired(void)
+{
+	return fault_fired;
+}
+
+bool rt_fault_now(void)
+{
+	if (fault_countdown <= 0)
+		return false;
+	if (--fault_countdown != 0)
+		return false;
+	fault_fired = true;
+	return true;
+}
+#endif
