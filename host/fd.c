@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/*
+ * host/fd.c - gmem's own descriptors, out of the program's sight
+ */
+#include "host/fd.h"
+
+#include <linux/fcntl.h>
+#include <linux/resource.h>
+
+#include "rt/format.h"
+#include "rt/syscall.h"
+
+#ifndef F_DUPFD_CLOEXEC
+#define F_DUPFD_CLOEXEC 1030
+#endif
+
+/* Hidden numbers lie below this; fd tables of gmem are as large. */
+#define FD_LIMIT     (1U << 20)
+/* Without room above the soft limit: this far below it. */
+#define FD_TOP_SPARE 512U
+/* No higher than this, since the kernel's descriptor table grows to the highest number used. */
+#define FD_CEILING   (1U << 16)
+
+static _Atomic u64 hidden[FD_LIMIT / 64]; /* bit per number */
+static int proc_fd = -1;
+
+static long nofile_limit(const struct rlimit64 *set, struct rlimit64 *ret)
+{
+	return rt_syscall_raw(__NR_prlimit64, 0, RLIMIT_NOFILE, (long)set, (long)ret, 0, 0);
+}
+
+static long dup_from(int fd, u64 lowest)
+{
+	return rt_syscall(__NR_fcntl, fd, F_DUPFD_CLOEXEC, lowest);
+}
+
+/* Above the soft limit while the hard one allows it; the window in which the limit stands higher is two calls. */
+static long dup_high(int fd)
+{
+	struct rlimit64 old, wide;
+	long ret = nofile_limit(NULL, &old);
+
+	if (rt_is_err(ret))
+		return ret;
+	if (old.rlim_max > old.rlim_cur && old.rlim_cur < FD_CEILING) {
+		wide = old;
+		wide.rlim_cur = rt_min(old.rlim_max, old.rlim_cur + FD_TOP_SPARE);
+		if (!rt_is_err(nofile_limit(&wide, NULL))) {
+			ret = dup_from(fd, old.rlim_cur);
+			nofile_limit(&old, NULL);
+			if (!rt_is_err(ret))
+				return ret;
+		}
+	}
+	wide.rlim_cur = rt_min(old.rlim_cur, FD_CEILING);
+	ret = dup_from(fd, wide.rlim_cur > FD_TOP_SPARE ? wide.rlim_cur - FD_TOP_SPARE : wide.rlim_cur / 2);
+	return ret;
+}
+
+int host_fd_hide(int fd)
+{
+	long ret = dup_high(fd);
+
+	rt_close(fd);
+	if (rt_is_err(ret))
+		return (int)ret;
+	if (ret >= (long)FD_LIMIT) {
+		rt_close((int)ret);
+		return -EMFILE;
+	}
+	hidden[ret / 64] |= 1ULL << (ret % 64);
+	return (int)ret;
+}
+
+void host_fd_close(int fd)
+{
+	if (fd < 0)
+		return;
+	hidden[fd / 64] &= ~(1ULL << (fd % 64));
+	rt_close(fd);
+}
+
+bool host_fd_hidden(int fd)
+{
+	return fd >= 0 && fd < (int)FD_LIMIT && (hidden[fd / 64] >> (fd % 64) & 1);
+}
+
+int host_fd_next_hidden(int fd)
+{
+	for (u32 at = fd < 0 ? 0 : (u32)fd; at < FD_LIMIT;) {
+		u64 rest = hidden[at / 64] >> (at % 64);
+
+		if (rest)
+			return (int)(at + (u32)__builtin_ctzll(rest));
+		at = (at / 64 + 1) * 64;
+	}
+	return -1;
+}
+
+void host_fd_init(void)
+{
+	long fd;
+
+	if (proc_fd >= 0)
+		return;
+	fd = rt_syscall(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (!rt_is_err(fd))
+		proc_fd = host_fd_hide((int)fd);
+}
+
+int host_fd_reopen(int fd, int flags)
+{
+	char path[32];
+
+	host_fd_init();
+	if (proc_fd < 0)
+		return -ENOENT;
+	rt_format(path, sizeof(path), "self/fd/%d", fd);
+	return (int)rt_syscall(__NR_openat, proc_fd, path, flags, 0);
+}

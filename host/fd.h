@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host/fd.h - gmem's own descriptors, out of the program's sight
+ *
+ * They are close-on-exec and sit above the program's soft RLIMIT_NOFILE where
+ * the hard limit leaves room, else as high as possible, so that they neither
+ * take the lowest free number nor count against the program.  The overlay
+ * answers EBADF for them (host_fd_hidden) and steps around them in close_range.
+ */
+#ifndef GMEM_HOST_FD_H
+#define GMEM_HOST_FD_H
+
+#include "rt/types.h"
+
+/* Move fd to a hidden number and close the given one (also on failure).  -EMFILE, -EINVAL. */
+int host_fd_hide(int fd);
+void host_fd_close(int fd); /* a hidden one, or -1 */
+bool host_fd_hidden(int fd);
+/* The lowest hidden number >= fd, or -1. */
+int host_fd_next_hidden(int fd);
+/* open("/proc/self/fd/N", flags), also inside a chroot without /proc once host_fd_init() has seen it. */
+int host_fd_reopen(int fd, int flags);
+/* Remember /proc; called once per process image. */
+void host_fd_init(void);
+
+#endif
