@@ -36,7 +36,8 @@ RUN_SRC := $(wildcard tests/run_*.c) $(wildcard examples/*.c)
 BENCH_SRC := $(wildcard bench/*.c)
 
 PRELOAD_OBJ := $(PRELOAD_SRC:%.c=$(O)/free/%.o)
-HOSTED_OBJ := $(PURE_SRC:%.c=$(O)/hosted/%.o)
+# servable.c decides what preload can serve: of the overlay, the command and its tests need this.
+HOSTED_OBJ := $(PURE_SRC:%.c=$(O)/hosted/%.o) $(O)/hosted/overlay/servable.o
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/hosted/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(O)/tests/%)
 RUN_BIN := $(RUN_SRC:%.c=$(O)/%)
