@@ -15,6 +15,7 @@ struct core_profile {
 	const char *name;    /* "linux-6.18" */
 	const char *summary; /* one line for `gmem profiles` */
 	const char *checked; /* against what it was checked: "6.18.44", "source only" */
+	bool variant;			/* another configuration of the generation before it in the table */
 	bool has_gmem;			/* KVM_CREATE_GUEST_MEMFD, REGION2, VM attributes exist (6.8) */
 	bool has_private_types;		/* VM types beyond 0 are known */
 	bool gmem_for_all_types;	/* gmem slots on VMs without private memory (6.18) */
@@ -26,6 +27,8 @@ struct core_profile {
 	bool in_place_param;		/* ... and whether it is a module parameter */
 	bool noexec_fs;			/* PROT_EXEC mmap is EPERM (6.18) instead of ENODEV */
 	bool own_fs;			/* guest_memfd file system: statfs magic, link text, mbind placement */
+	bool hva_sign_only;		/* userspace_addr: any non-negative end is a user address (6.4 to 6.11) */
+	bool vcpu_id_u32;		/* vCPU ids are cut to 32 bits before they are checked (until 6.10) */
 	bool signed_offset_bug;		/* binding sums signed (until 7.1) */
 	bool readahead_ok;		/* readahead() 0 and FIONREAD 0 (6.12) */
 	bool hypercall_ret_zeroed;	/* hypercall.ret preset on exit */
@@ -45,6 +48,7 @@ struct core_shape {
 	unsigned gpa_bits;	/* guest physical address bits (48) */
 	u64 hva_limit;		/* highest legal userspace_addr + size */
 	u64 vm_types;		/* types that work besides 0; ANDed with known_vm_types */
+	unsigned cpus;		/* online CPUs, for KVM_CAP_NR_VCPUS; 0 where unknown */
 };
 
 /* One emulated host: profile, shape and settings.  Constant after core_sys_init(). */
@@ -83,8 +87,13 @@ struct core_cap_info {
 extern const struct core_cap_info core_caps[];
 extern const unsigned core_cap_count;
 
+/* Whether guest_memfd is compiled in: KVM_CREATE_GUEST_MEMFD is ENOTTY where it is not. */
+bool core_sys_has_gmem(const struct core_sys *sys);
+
 /* Named properties of a VM type under this host. */
 bool core_type_has_private(unsigned type);
+bool core_type_has_gmem_slots(const struct core_sys *sys, unsigned type); /* KVM_MEM_GUEST_MEMFD is legal */
+bool core_type_has_readonly(unsigned type);				   /* KVM_MEM_READONLY is legal */
 u64 core_type_attributes(const struct core_sys *sys, unsigned type); /* legal on KVM_SET_MEMORY_ATTRIBUTES */
 u64 core_type_gmem_flags(const struct core_sys *sys, unsigned type); /* legal on KVM_CREATE_GUEST_MEMFD */
 unsigned core_type_address_spaces(const struct core_sys *sys, unsigned type);

@@ -109,6 +109,9 @@ u64 core_vm_attributes(const struct core_vm *vm, u64 gfn);
 /* KVM_ENABLE_CAP on a VM, after the copy. */
 int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err);
 int core_vm_set_nr_mmu_pages(struct core_vm *vm, u64 pages, struct core_err *err);
+int core_vm_create_irqchip(struct core_vm *vm, struct core_err *err);
+/* KVM_CREATE_VCPU: the kernel's checks of the id, then -ENOMEM: this build has no vCPU. */
+int core_vm_create_vcpu(const struct core_vm *vm, u64 id, struct core_err *err);
 
 /*
  * KVM_SET_MEMORY_ATTRIBUTES2, in three steps.
