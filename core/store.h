@@ -41,6 +41,9 @@ unsigned core_store_region_private(const struct core_store *store, u64 region);
 
 /* Make sure that core_store_set() of this range cannot fail: 0 or -ENOMEM, no state changes. */
 int core_store_reserve(struct core_store *store, struct rt_pages range, bool is_private);
+/* Only after core_store_reserve() of the same has said 0. */
 void core_store_set(struct core_store *store, struct rt_pages range, bool is_private);
+/* After a writer died within core_store_set(range): each page has its old or new state; the sums are made to match. */
+void core_store_repair(struct core_store *store, struct rt_pages range);
 
 #endif
