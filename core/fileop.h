@@ -29,6 +29,11 @@ enum core_advice {
 	CORE_ADVICE_REFUSE    /* *error */
 };
 enum core_advice core_advice_class(const struct core_profile *profile, int advice, int *error);
+/* An advice that the kernel knows is 0 on an empty range, also one that it refuses; an unknown one is not. */
+bool core_advice_known(int advice);
+
+/* mprotect(2) of a mapping of the file. */
+int core_mprotect_check(const struct core_profile *profile, int prot, struct core_err *err);
 
 /*
  * Calls that answer with one number whatever the file: core/fileop.def,
@@ -43,6 +48,12 @@ enum core_fileop {
 /* 0 or -errno. */
 int core_fileop_result(const struct core_profile *profile, enum core_fileop op);
 const char *core_fileop_name(enum core_fileop op);
+/* The same with the refusal recorded. */
+int core_fileop_refuse(const struct core_profile *profile, enum core_fileop op, struct core_err *err);
+
+/* Calls that look at an argument before they fail: always -errno.  pread, pwrite, preadv, pwritev and the like: */
+int core_pread_check(s64 offset, struct core_err *err);
+int core_lseek_check(unsigned whence, struct core_err *err);
 
 /* What fstat, fstatfs and readlink say. */
 u64 core_statfs_magic(const struct core_profile *profile);

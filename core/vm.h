@@ -71,12 +71,19 @@ void core_vm_fini(struct core_vm *vm);
 int core_file_check(const struct core_vm *vm, const struct kvm_create_guest_memfd *args, struct core_err *err);
 /* window as core_store_init() wants it; borrowed. */
 void core_file_init(struct core_file *file, struct core_vm *vm, const struct kvm_create_guest_memfd *args, void *window);
+/* The same for a window that another process initialised. */
+void core_file_attach(struct core_file *file, struct core_vm *vm, const struct kvm_create_guest_memfd *args,
+		      void *window);
 /* The last reference is gone: bindings are severed, slots stay. */
 void core_file_fini(struct core_file *file);
 
 enum core_page_state { CORE_PAGE_SHARED, CORE_PAGE_PRIVATE, CORE_PAGE_BEYOND };
 /* What a host touch of this page meets; safe in signal handlers. */
 enum core_page_state core_file_page_state(const struct core_file *file, u64 page);
+/* The same as a refusal with its rule: 0 on a shared page, else -EFAULT. */
+int core_file_touch_check(const struct core_file *file, u64 page, struct core_err *err);
+/* MADV_POPULATE_*: -EFAULT when a page of the range is private or beyond the end. */
+int core_file_populate_check(const struct core_file *file, struct rt_pages range, struct core_err *err);
 
 /*
  * Find the file behind descriptor fd for a binding: 0 and *ret; -EBADF for no
@@ -127,8 +134,10 @@ int core_convert_begin(struct core_file *file, struct rt_pages range, bool to_pr
 		       struct core_err *err);
 void core_convert_commit(struct core_file *file, struct rt_pages range, bool to_private);
 
-/* Test hook: hold a page as a DMA pin would; -EINVAL beyond the end or on a private page, -ENOMEM. */
+/* Test hook: hold a page as a DMA pin would; -ENOMEM, -EINVAL beyond the end or on a private page (unpin: on no pin). */
 int core_file_pin(struct core_file *file, u64 page);
 int core_file_unpin(struct core_file *file, u64 page);
+/* Whether a page of the range is pinned, and the lowest such page. */
+bool core_file_lowest_pin(const struct core_file *file, struct rt_pages range, u64 *page);
 
 #endif
