@@ -215,6 +215,9 @@ static void test_merge(void)
 	for (u64 i = 0; i < 100000; i++)
 		set(&w, (5000 + i) * PG, PG, PRIVATE);
 	is(mem_live, before, "100000 pages in sequence take no memory of their own");
+	for (u64 i = 100000; i-- > 0;)
+		set(&w, (200000 + i) * PG, PG, PRIVATE);
+	is(mem_live, before, "nor do they in reverse");
 	core_vm_fini(&w.vm);
 }
 
