@@ -36,7 +36,7 @@ struct host_caps {
 
 /*
  * Probe and choose.  engine: NULL or "auto" for the best, else a name from
- * host_engine_names(), which must be able to run here (-ENOTSUP if not,
+ * host_engine_names(), which must be able to run here (-EOPNOTSUPP if not,
  * -EINVAL for an unknown name).  May be called again after fork.
  */
 int host_init(const char *engine);
@@ -47,24 +47,27 @@ bool host_engine_runs(const char *name);
 
 /* First page of a file's window: what all processes agree on about it. */
 struct host_control {
-	struct rt_lock lock;
-	_Atomic u32 owner;	     /* pid of the lock's holder */
+	_Atomic u32 owner;	     /* the file lock: pid of its holder, bit 31 when others wait; futex word */
 	_Atomic u32 seq;	     /* odd while a conversion is in transition; futex word */
 	_Atomic u64 transition_first; /* pages in transition while seq is odd */
 	_Atomic u64 transition_count;
+	_Atomic u32 waiters;	     /* threads that sleep on seq */
+	u8 reserved[4096 - 40];	     /* zero: for what other processes' views need */
 };
 
 struct host_file {
 	u64 size;		/* bytes */
 	int backing;		/* hidden fd, contents */
 	int state;		/* hidden fd, window */
-	int deny;		/* hidden fd of an empty, sealed file: mapped where everything is private; borrowed */
+	int deny;		/* hidden fd of an empty file, sealed SHRINK|GROW (not WRITE: it is mapped writable); borrowed */
 	struct host_control *control; /* first page of the window */
 	void *window;		/* what follows: for core_store_init() */
 	size_t window_size;	/* bytes of it */
 	struct core_store store; /* attached to the window by the owner of the states */
 	u64 id;			/* names the file in reports; set by the owner */
 	void *owner;		/* the owner's pointer; untouched here */
+	u64 views;		/* pieces of it in this process's table */
+	int map_backing, map_deny; /* host/engine_eg.c: what its views are mapped from, hidden; -1 without views */
 };
 
 /* Create backing and window for a file of size bytes (> 0, page multiple, up to 2^63 - 4096). */
@@ -125,6 +128,7 @@ struct host_piece {
 	char *addr;
 	u64 len, off;
 	int prot;
+	bool locked; /* mlocked: MADV_REMOVE and MADV_DONTNEED are EINVAL */
 };
 bool host_view_next(const void *addr, const void *end, struct host_piece *ret);
 
@@ -134,6 +138,7 @@ enum host_fault_kind {
 	HOST_FAULT_RETRY,   /* resolved, or the state changed meanwhile: return and let the instruction run again */
 	HOST_FAULT_BUS,	    /* a private page or beyond the end: SIGBUS, BUS_ADRERR */
 	HOST_FAULT_POISON,  /* an emulated memory error: SIGBUS, BUS_MCEERR_AR */
+	HOST_FAULT_GUARD,   /* the program's own guard page, which is private too: SIGSEGV, SEGV_MAPERR */
 	HOST_FAULT_OTHER    /* in a view but as the kernel says (SEGV_ACCERR, the program's own guard page) */
 };
 struct host_fault {

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+/*
+ * host/advice.c - madvise(2) and mlock(2) over views
+ *
+ * Ranges may hold views, other mappings and holes in any order; they are walked
+ * in address order, as the kernel walks its VMAs, and what lies outside views is given to
+ * the kernel as it is.  As there, madvise goes on after a hole and then answers ENOMEM.
+ */
+#include <linux/mman.h>
+
+#include "host/engine.h"
+#include "uapi/mm.h"
+
+typedef int (*view_op)(struct host_view *v, u64 start, u64 end, int advice);
+
+/* With the table lock held. */
+static long walk(u64 start, u64 end, int advice, view_op op)
+{
+	long ret = 0, hole = 0;
+
+	while (start < end) {
+		u64 at = table_find(start), to = end;
+		struct host_view *v = host_table.views + at;
+
+		if (at < host_table.count && v->start < end) {
+			if (v->start <= start) {
+				to = rt_min(end, v->end);
+				ret = op(v, start, to, advice);
+				start = to;
+				if (ret)
+					return ret;
+				continue;
+			}
+			to = v->start;
+		}
+		ret = rt_madvise((void *)start, to - start, advice);
+		if (ret == -ENOMEM)
+			hole = ret;
+		else if (ret)
+			return ret;
+		start = to;
+	}
+	return hole;
+}
+
+static long advise(void *addr, u64 len, int advice, view_op op)
+{
+	u64 start = (u64)addr, length = rt_align_up(len, RT_PAGE_SIZE);
+	long ret;
+
+	if (!rt_page_aligned(start) || (len && !length) || rt_add_wraps(start, length))
+		return -EINVAL;
+	table_lock();
+	ret = walk(start, start + length, advice, op);
+	table_unlock();
+	return ret;
+}
+
+static struct rt_pages pages_at(const struct host_view *v, u64 start, u64 end)
+{
+	struct rt_pages pages = { (v->off + (start - v->start)) >> RT_PAGE_SHIFT, (end - start) >> RT_PAGE_SHIFT };
+
+	return pages_and(pages, view_pages(v));
+}
+
+/* Page table entries go, contents stay; markers of private pages must too (HOST-3). */
+static int drop(struct host_view *v, u64 start, u64 end, int advice)
+{
+	struct rt_pages pages = pages_at(v, start, end), run;
+
+	if ((v->flags & VIEW_LOCKED) && advice == MADV_DONTNEED)
+		return -EINVAL;
+	for (run = shared_run(v, pages); run.count; run = shared_run(v, pages_after(pages, run)))
+		host_zap(view_addr(v, run.first), run.count << RT_PAGE_SHIFT);
+	return 0;
+}
+
+long host_madvise_drop(void *addr, u64 len, int advice)
+{
+	return advise(addr, len, advice, drop);
+}
+
+static int guard(struct host_view *v, u64 start, u64 end, int advice)
+{
+	return guard_change(v, start, end, advice == MADV_GUARD_INSTALL);
+}
+
+long host_madvise_guard(void *addr, u64 len, int advice)
+{
+	return advise(addr, len, advice, guard);
+}
+
+/* Which mappings a child gets: told to the kernel only where the engine lets it inherit any. */
+static int inherit(struct host_view *v, u64 start, u64 end, int advice)
+{
+	u64 keep = v->start;
+	int ret = table_split(start);
+
+	if (!ret)
+		ret = table_split(end);
+	if (!ret && !host_engine->rebuild_in_child)
+		ret = (int)rt_madvise((void *)start, end - start, advice);
+	if (ret)
+		return ret;
+	keep = start;
+	v = host_table.views + table_find(keep);
+	table_set(v, v->prot, advice == MADV_DONTFORK ? v->flags | VIEW_DONTFORK : v->flags & ~(u32)VIEW_DONTFORK);
+	return 0;
+}
+
+static int pass(struct host_view *v, u64 start, u64 end, int advice)
+{
+	if ((advice == MADV_COLD || advice == MADV_PAGEOUT) && (v->flags & VIEW_LOCKED))
+		return -EINVAL;
+	return (int)rt_madvise((void *)start, end - start, advice);
+}
+
+long host_madvise_pass(void *addr, u64 len, int advice)
+{
+	return advise(addr, len, advice, advice == MADV_DONTFORK || advice == MADV_DOFORK ? inherit : pass);
+}
+
+long host_madvise_populate(void *addr, u64 len, int advice)
+{
+	long ret = rt_madvise(addr, len, advice);
+
+	if (ret != -EFAULT && ret != -EHWPOISON)
+		return ret;
+	/* Perhaps a conversion was under way, or shared pages are served on demand only. */
+	host_fault_fixup(addr, len);
+	table_lock();
+	ret = rt_madvise(addr, len, advice);
+	table_unlock();
+	return ret == -EHWPOISON ? -EFAULT : ret;
+}
+
+/* Whether the kernel regards the page as mlocked: MADV_COLD does nothing, and not even that there. */
+static bool is_locked(u64 addr)
+{
+	return rt_syscall_raw(__NR_madvise, (long)addr, (long)RT_PAGE_SIZE, MADV_COLD, 0, 0, 0) == -EINVAL;
+}
+
+static int note_locked(u64 start, u64 end, bool lock)
+{
+	int ret = table_split(start);
+
+	if (!ret)
+		ret = table_split(end);
+	for (u64 at = table_find(start); !ret && at < host_table.count && host_table.views[at].start < end; at++) {
+		struct host_view *v = host_table.views + at;
+
+		if (!lock) {
+			table_set(v, v->prot, v->flags & ~(u32)VIEW_LOCKED);
+			continue;
+		}
+		if (!is_locked(v->start))
+			continue;
+		table_set(v, v->prot, v->flags | VIEW_LOCKED);
+		/* Guard markers cannot be installed in locked memory. */
+		if (host_engine != &host_engine_dp)
+			rt_syscall_raw(__NR_munlock, (long)v->start, (long)(v->end - v->start), 0, 0, 0, 0);
+	}
+	return ret;
+}
+
+long host_mlock(void *addr, u64 len, unsigned flags, bool lock)
+{
+	u64 start = rt_align_down((u64)addr, RT_PAGE_SIZE), end = rt_align_up((u64)addr + len, RT_PAGE_SIZE);
+	long ret, noted;
+
+	table_lock();
+	if (!lock)
+		ret = rt_syscall(__NR_munlock, addr, len);
+	else if (flags)
+		ret = rt_syscall(__NR_mlock2, addr, len, flags);
+	else
+		ret = rt_syscall(__NR_mlock, addr, len);
+	/* A failed mlock(2) leaves locked what it could not populate. */
+	noted = end > start ? note_locked(start, end, lock) : 0;
+	table_unlock();
+	if (ret == -EHWPOISON || ret == -EFAULT)
+		return -ENOMEM;
+	return ret ? ret : noted;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+/*
+ * host/file.c - backing and window of a file
+ *
+ * Both are memfds with hidden descriptors.  The backing is sealed against
+ * resizing: a mapping that shrinks loses its markers.  The first page of the
+ * window is the control page, the rest is the states' (core/store.h).
+ */
+#include <linux/falloc.h>
+#include <linux/fcntl.h>
+#include <linux/memfd.h>
+#include <linux/mman.h>
+#include <linux/resource.h>
+
+#include "host/engine.h"
+#include "host/fd.h"
+#include "rt/string.h"
+#include "uapi/mm.h"
+
+_Static_assert(sizeof(struct host_control) <= RT_PAGE_SIZE, "one page");
+
+#define ALLOCATE_CHUNK (64ULL << 20)
+
+void host_zap(u64 addr, u64 len)
+{
+	static _Atomic int advice = MADV_DONTNEED_LOCKED;
+
+	while (len) {
+		u64 n = rt_min(len, ZAP_CHUNK);
+		long ret = rt_syscall_raw(__NR_madvise, (long)addr, (long)n, advice, 0, 0, 0);
+
+		/* Before Linux 5.18 there is only MADV_DONTNEED, which refuses mlocked memory. */
+		if (ret == -EINVAL && advice == MADV_DONTNEED_LOCKED) {
+			advice = MADV_DONTNEED;
+			continue;
+		}
+		if (ret == -EINVAL) {
+			ret = rt_syscall_raw(__NR_munlock, (long)addr, (long)n, 0, 0, 0, 0);
+			rt_syscall_raw(__NR_madvise, (long)addr, (long)n, MADV_DONTNEED, 0, 0, 0);
+		}
+		addr += n;
+		len -= n;
+	}
+}
+
+int host_reopen(int fd)
+{
+	int ret = host_fd_reopen(fd, O_RDWR | O_CLOEXEC);
+
+	return ret == -ENOENT || ret == -EACCES ? fd : ret;
+}
+
+void host_reopen_done(int opened, int fd)
+{
+	if (opened != fd)
+		rt_close(opened);
+}
+
+/*
+ * Set the size of a fresh memfd although RLIMIT_FSIZE may forbid it: a guest_memfd
+ * knows no such limit.  SIGXFSZ must not be raised either, it would stay
+ * pending; so the limit is looked at first and lifted for the moment.
+ */
+int host_memfd_resize(int fd, u64 size)
+{
+	struct rlimit64 old, wide;
+	bool lifted = false;
+	long ret = rt_syscall(__NR_prlimit64, 0, RLIMIT_FSIZE, NULL, &old);
+
+	if (ret)
+		return (int)ret;
+	if (old.rlim_cur < size) {
+		wide = old;
+		wide.rlim_cur = size;
+		if (wide.rlim_max < size)
+			wide.rlim_max = size; /* CAP_SYS_RESOURCE may */
+		if (rt_syscall(__NR_prlimit64, 0, RLIMIT_FSIZE, &wide, NULL))
+			return -ENOMEM;
+		lifted = true;
+	}
+	ret = rt_syscall(__NR_ftruncate, fd, size);
+	if (lifted)
+		rt_syscall_raw(__NR_prlimit64, 0, RLIMIT_FSIZE, (long)&old, 0, 0, 0);
+	return ret == -EFBIG || ret == -ENOSPC || ret == -EINVAL ? -ENOMEM : (int)ret;
+}
+
+/* A hidden memfd of that size. */
+static int make_memfd(const char *name, u64 size, unsigned seals)
+{
+	long fd = rt_syscall(__NR_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING), ret;
+
+	if (fd < 0)
+		return (int)fd;
+	ret = host_memfd_resize((int)fd, size);
+	if (!ret)
+		ret = rt_syscall(__NR_fcntl, fd, F_ADD_SEALS, seals);
+	if (ret) {
+		rt_close((int)fd);
+		return (int)ret;
+	}
+	return host_fd_hide((int)fd);
+}
+
+static int map_window(struct host_file *file, u64 size, int deny)
+{
+	size_t window = core_store_window_size(size >> RT_PAGE_SHIFT);
+	long ret = rt_mmap(NULL, RT_PAGE_SIZE + window, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file->state,
+			   0);
+
+	if (rt_is_err(ret))
+		return -ENOMEM;
+	file->size = size;
+	file->deny = deny;
+	file->control = (struct host_control *)ret;
+	file->window = (char *)ret + RT_PAGE_SIZE;
+	file->window_size = window;
+	file->views = 0;
+	file->map_backing = file->map_deny = -1;
+	return 0;
+}
+
+int host_file_init(struct host_file *file, u64 size, int deny)
+{
+	u64 window = RT_PAGE_SIZE + core_store_window_size(size >> RT_PAGE_SHIFT);
+	int ret = make_memfd("gmem", size, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+
+	if (ret < 0)
+		return ret;
+	file->backing = ret;
+	ret = make_memfd("gmem-state", rt_align_up(window, RT_PAGE_SIZE), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	if (ret < 0) {
+		host_fd_close(file->backing);
+		return ret;
+	}
+	file->state = ret;
+	ret = map_window(file, size, deny);
+	if (ret) {
+		host_fd_close(file->backing);
+		host_fd_close(file->state);
+		return ret;
+	}
+	return 0;
+}
+
+int host_file_adopt(struct host_file *file, u64 size, int backing, int state, int deny)
+{
+	file->backing = backing;
+	file->state = state;
+	return map_window(file, size, deny);
+}
+
+void host_file_fini(struct host_file *file)
+{
+	/* A handler that found a view of the file just before it went may still read the states. */
+	for (int i = 0; i < 100000 && __atomic_load_n(ATOMIC_U32(host_table.readers), __ATOMIC_SEQ_CST); i++)
+		rt_syscall_raw(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
+	rt_munmap(file->control, RT_PAGE_SIZE + file->window_size);
+	host_fd_close(file->backing);
+	host_fd_close(file->state);
+	host_fd_close(file->map_backing);
+	host_fd_close(file->map_deny);
+	file->backing = file->state = file->map_backing = file->map_deny = -1;
+	file->control = NULL;
+	file->window = NULL;
+}
+
+#define LOCK_WAITERS (1U << 31)
+#define LOCK_POLL_NS 20000000ULL
+
+/* The word names the holder, so that a lock whose holder was killed is taken over: it protects
+ * nothing that the states, written by single stores, do not tell by themselves. */
+void host_file_lock(struct host_file *file)
+{
+	u32 *word = ATOMIC_U32(file->control->owner), self = (u32)rt_getpid(), seen = 0;
+
+	if (__atomic_compare_exchange_n(word, &seen, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return;
+	for (;;) {
+		u32 holder = seen & ~LOCK_WAITERS;
+		bool dead = holder && rt_syscall_raw(__NR_kill, holder, 0, 0, 0, 0, 0) == -ESRCH;
+
+		if (!holder || dead) {
+			/* There may be other waiters: the bit stays. */
+			if (__atomic_compare_exchange_n(word, &seen, self | LOCK_WAITERS, false, __ATOMIC_ACQUIRE,
+							__ATOMIC_RELAXED))
+				return;
+			continue;
+		}
+		if (!(seen & LOCK_WAITERS) && !__atomic_compare_exchange_n(word, &seen, seen | LOCK_WAITERS, false,
+									   __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			continue;
+		rt_futex_wait(&file->control->owner, holder | LOCK_WAITERS, LOCK_POLL_NS, true);
+		seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+	}
+}
+
+void host_file_unlock(struct host_file *file)
+{
+	u32 *word = ATOMIC_U32(file->control->owner);
+
+	if (__atomic_exchange_n(word, 0, __ATOMIC_RELEASE) & LOCK_WAITERS)
+		rt_futex_wake(&file->control->owner, 1, true);
+}
+
+static int change_contents(struct host_file *file, int mode, u64 start, u64 len)
+{
+	long ret = rt_syscall(__NR_fallocate, file->backing, mode, start, len);
+
+	return ret == -ENOSPC || ret == -EFBIG ? -ENOMEM : (int)ret;
+}
+
+int host_file_punch(struct host_file *file, struct rt_pages range)
+{
+	return change_contents(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, range.first << RT_PAGE_SHIFT,
+			       range.count << RT_PAGE_SHIFT);
+}
+
+int host_file_allocate(struct host_file *file, struct rt_pages range)
+{
+	u64 at = range.first << RT_PAGE_SHIFT, end = at + (range.count << RT_PAGE_SHIFT);
+	int ret = 0;
+
+	/* In pieces: tmpfs takes back all of a call that fails, guest_memfd keeps what it has. */
+	for (; at < end && !ret; at += ALLOCATE_CHUNK)
+		ret = change_contents(file, FALLOC_FL_KEEP_SIZE, at, rt_min(ALLOCATE_CHUNK, end - at));
+	return ret;
+}
