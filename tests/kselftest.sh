@@ -1,0 +1,125 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# tests/kselftest.sh - get and build the kernel's own KVM selftests, outside the tree
+#
+#   tests/kselftest.sh           prints the directory that holds the built tests
+#
+# The newest linux-source package of Debian's sid or experimental is fetched
+# through apt, in a private apt directory: this machine's apt configuration says
+# where the archive is and is not changed.  Exit status 77 and one line on
+# stderr when the package or what it needs cannot be had.
+set -u
+
+unavailable() {
+	echo "$1" >&2
+	exit 77
+}
+
+cache=${XDG_CACHE_HOME:-/var/tmp}/gmem-kselftest
+tests="guest_memfd_test set_memory_region_test set_memory_region_no_vcpu"
+
+built() {
+	for t in $tests; do
+		[ -x "$1/$t" ] || return 1
+	done
+}
+
+# A finished build serves until the cache is removed: GMEM_KSELFTEST_UPDATE=1 looks for a newer package.
+if [ -z "${GMEM_KSELFTEST_UPDATE:-}" ] && [ -L "$cache/current" ] && built "$cache/current"; then
+	echo "$cache/current"
+	exit 0
+fi
+for tool in apt-get apt-cache dpkg-deb xz tar make gcc; do
+	command -v $tool >/dev/null || unavailable "$tool is not installed"
+done
+mkdir -p "$cache" || unavailable "cannot write $cache"
+
+work=$(mktemp -d "$cache/work.XXXXXX") || unavailable "cannot write $cache"
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# --- find the package --------------------------------------------------------
+# The archive of this machine, whatever the format of its sources; not the security archive, which has no sid.
+archive=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 2>/dev/null |
+	awk '$2 !~ /security/ && $1 !~ /security/ { print $1; exit }')
+[ -n "$archive" ] || unavailable "apt has no archive configured"
+
+mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$work/apt/parts"
+: >"$work/apt/status"
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -r $keyring ] && signed=" [signed-by=$keyring]" || signed=
+for suite in sid experimental; do
+	echo "deb$signed $archive $suite main"
+done >"$work/apt/sources.list"
+printf 'Package: *\nPin: release o=Debian\nPin-Priority: 1\n' >"$work/apt/preferences"
+
+private_apt() {
+	"$@" -q -o Dir::Etc::SourceList="$work/apt/sources.list" -o Dir::Etc::SourceParts="$work/apt/parts" \
+		-o Dir::Etc::Preferences="$work/apt/preferences" -o Dir::Etc::PreferencesParts="$work/apt/parts" \
+		-o Dir::State="$work/apt" -o Dir::State::lists="$work/apt/lists" \
+		-o Dir::State::status="$work/apt/status" -o Dir::Cache="$work/apt/cache" \
+		-o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=2
+}
+apt_get() {
+	verb=$1
+	shift
+	private_apt apt-get "$verb" "$@"
+}
+# apt's options may follow the verb, so private_apt appends them.
+apt_get update >"$work/log" 2>&1 || unavailable "apt-get update: $(tail -n 1 "$work/log" | sed 's,//[^/ ]*,//...,g')"
+package=$(private_apt apt-cache pkgnames linux-source- | grep -E '^linux-source-[0-9.]+$' | sort -V | tail -n 1)
+[ -n "$package" ] || unavailable "sid and experimental have no linux-source package"
+version=$(private_apt apt-cache show "$package" | sed -n 's/^Version: //p' | sort -V | tail -n 1)
+
+dir=$cache/$package-$version
+if [ -z "$version" ] || ! built "$dir"; then
+	# --- get and unpack what the tests need --------------------------------
+	(cd "$work" && apt_get download "$package") >"$work/log" 2>&1 ||
+		unavailable "$package cannot be downloaded: $(tail -n 1 "$work/log" | sed 's,//[^/ ]*,//...,g')"
+	mkdir "$work/src"
+	top="$package"
+	# Unpacked by pipe: the package holds one archive of archives.
+	dpkg-deb --fsys-tarfile "$work"/"$package"_*.deb | tar -xO "./usr/src/$package.tar.xz" >"$work/src.tar.xz"
+	tar -x -f "$work/src.tar.xz" -C "$work/src" --strip-components=1 --wildcards --no-wildcards-match-slash \
+		"$top/Makefile" "$top/Kbuild" "$top/Kconfig" "$top/scripts" "$top/include" "$top/arch/x86" \
+		"$top/tools/include" "$top/tools/arch/x86" "$top/tools/scripts" "$top/tools/build" "$top/tools/lib" \
+		"$top/tools/testing/selftests" || unavailable "$package does not hold what the selftests need"
+	rm -f "$work/src.tar.xz" "$work"/*.deb
+
+	# --- build --------------------------------------------------------------
+	make -s -C "$work/src" headers >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
+	kvm="$work/src/tools/testing/selftests/kvm"
+	# set_memory_region_test starts with cases that need a vCPU.  Its own functions that need none, called in
+	# its own order; the source is included as it is.
+	cat >"$kvm/set_memory_region_no_vcpu.c" <<-'C'
+		#define main set_memory_region_main
+		#include "set_memory_region_test.c"
+		#undef main
+		int main(void)
+		{
+			/* Keep the compiler from dropping what only the real main calls. */
+			(void)set_memory_region_main;
+			TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
+			test_invalid_memory_region_flags();
+			test_add_max_memory_regions();
+			test_add_private_memory_region();
+			test_add_overlapping_private_memory_regions();
+			return 0;
+		}
+	C
+	# Without the VFIO library, which these tests do not call: it needs more headers and libuuid.
+	out="$work/out"
+	mkdir -p "$out/x86"
+	make -s -C "$kvm" OUTPUT="$out" LIBVFIO_C= LDLIBS=-ldl "$out/guest_memfd_test" "$out/set_memory_region_test" \
+		>"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
+	make -s -C "$kvm" OUTPUT="$out" LIBVFIO_C= LDLIBS=-ldl TEST_GEN_PROGS_x86=set_memory_region_no_vcpu \
+		"$out/set_memory_region_no_vcpu" >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
+	mkdir -p "$dir"
+	for t in $tests; do
+		cp "$out/$t" "$dir/"
+	done
+	echo "$package $version" >"$dir/version"
+fi
+ln -sfn "$dir" "$cache/current"
+echo "$cache/current"
