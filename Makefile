@@ -35,7 +35,7 @@ UNIT_SRC := $(wildcard tests/unit_*.c)
 RUN_SRC := $(wildcard tests/run_*.c) $(wildcard examples/*.c)
 BENCH_SRC := $(wildcard bench/*.c)
 
-PRELOAD_OBJ := $(PRELOAD_SRC:%.c=$(O)/free/%.o)
+PRELOAD_OBJ := $(PRELOAD_SRC:%.c=$(O)/free/%.o) $(O)/free/overlay/exports.o
 # servable.c decides what preload can serve: of the overlay, the command and its tests need this.
 HOSTED_OBJ := $(PURE_SRC:%.c=$(O)/hosted/%.o) $(O)/hosted/overlay/servable.o
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/hosted/%.o)
@@ -49,13 +49,20 @@ $(O)/free/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(CFLAGS) $(FREESTANDING) -c -o $@ $<
 
+$(O)/free/%.o: %.S overlay/symbol.def
+	@mkdir -p $(@D)
+	$(CC) -I. -c -o $@ $<
+
+# Wrappers are reached from exports.S alone, by name.
+$(O)/free/overlay/%.o: COMMON += -Wno-missing-prototypes
+
 $(O)/hosted/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -c -o $@ $<
 
-$(O)/libgmem-preload.so: $(PRELOAD_OBJ) overlay/preload.map
-	$(CC) -shared -nostdlib -Wl,-z,initfirst -Wl,-z,defs -Wl,-z,now -Wl,--unresolved-symbols=ignore-all \
-		-Wl,--version-script=overlay/preload.map -o $@ $(PRELOAD_OBJ)
+# No library: its undefined symbols are weak, and overlay/exports.S alone exports.
+$(O)/libgmem-preload.so: $(PRELOAD_OBJ)
+	$(CC) -shared -nostdlib -Wl,-z,initfirst -Wl,-z,now -Wl,-z,noexecstack -Wl,-Bsymbolic -o $@ $(PRELOAD_OBJ)
 
 $(O)/gmem: $(CLI_OBJ) $(HOSTED_OBJ)
 	$(CC) $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -o $@ $^

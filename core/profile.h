@@ -73,6 +73,9 @@ const struct core_profile *core_profile_newest(void);
 int core_sys_init(struct core_sys *sys, const struct core_profile *profile, const struct core_shape *shape,
 		  u64 extra_types, int in_place_param);
 
+/* Overwrite the fields that text names, "smm=0,gpa_bits=48"; false when it cannot be read. */
+bool core_shape_parse(struct core_shape *shape, const char *text);
+
 #define CORE_SCOPE_DEVICE (-1)
 /* KVM_CHECK_EXTENSION of /dev/kvm (CORE_SCOPE_DEVICE) or of a VM of that type; unknown capabilities are 0. */
 int core_cap(const struct core_sys *sys, int scope, u32 cap);

@@ -111,3 +111,13 @@ u64 rt_alloc_live(void)
 {
 	return live_bytes;
 }
+
+void rt_alloc_fork_prepare(void)
+{
+	rt_lock(&alloc_lock);
+}
+
+void rt_alloc_fork_done(void)
+{
+	alloc_lock = (struct rt_lock)RT_LOCK_INIT;
+}

@@ -13,6 +13,9 @@
 
 void *rt_alloc(size_t size);
 void rt_free(void *ptr, size_t size);
+/* Around fork(2): hold the allocator's lock, and free it on both sides whatever its state. */
+void rt_alloc_fork_prepare(void);
+void rt_alloc_fork_done(void);
 /* Bytes handed out and not yet freed: what the leak tests look at. */
 u64 rt_alloc_live(void);
 

@@ -4,6 +4,8 @@
  */
 #include "rt/lock.h"
 
+#include <stdatomic.h>
+
 #include <linux/futex.h>
 #include <linux/time_types.h>
 
@@ -30,19 +32,20 @@ bool rt_trylock(struct rt_lock *lock)
 {
 	u32 free = 0;
 
-	return __atomic_compare_exchange_n((u32 *)&lock->state, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	return atomic_compare_exchange_strong_explicit(&lock->state, &free, 1, memory_order_acquire,
+						       memory_order_relaxed);
 }
 
 void rt_lock(struct rt_lock *lock)
 {
 	if (rt_trylock(lock))
 		return;
-	while (__atomic_exchange_n((u32 *)&lock->state, 2, __ATOMIC_ACQUIRE) != 0)
+	while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
 		rt_futex_wait(&lock->state, 2, 0, lock->shared);
 }
 
 void rt_unlock(struct rt_lock *lock)
 {
-	if (__atomic_exchange_n((u32 *)&lock->state, 0, __ATOMIC_RELEASE) == 2)
+	if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2)
 		rt_futex_wake(&lock->state, 1, lock->shared);
 }

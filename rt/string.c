@@ -33,6 +33,17 @@ void *memmove(void *dst, const void *src, size_t n)
 	return dst;
 }
 
+/* What the compiler calls for __builtin_popcountll() on processors that need not have the instruction. */
+int __popcountdi2(s64 value)
+{
+	u64 v = (u64)value;
+
+	v -= v >> 1 & 0x5555555555555555ULL;
+	v = (v & 0x3333333333333333ULL) + (v >> 2 & 0x3333333333333333ULL);
+	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return (int)(v * 0x0101010101010101ULL >> 56);
+}
+
 int memcmp(const void *a, const void *b, size_t n)
 {
 	const unsigned char *x = a, *y = b;

@@ -14,6 +14,7 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t n);
 void *memmove(void *dst, const void *src, size_t n);
 void *memset(void *dst, int byte, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
+int __popcountdi2(s64 value);
 
 size_t rt_strlen(const char *s);
 bool rt_streq(const char *a, const char *b);

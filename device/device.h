@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * device/device.h - an emulated /dev/kvm: objects and what can be done to them
+ *
+ * Callers (overlay, libgmem) block signals around calls that may lock, which
+ * are all but dev_cap_fast().  Functions return what the system call would, -errno for
+ * errors, and fill *err (never NULL) when a rule refused.
+ */
+#ifndef GMEM_DEVICE_DEVICE_H
+#define GMEM_DEVICE_DEVICE_H
+
+#include "core/fileop.h"
+#include "core/vm.h"
+#include "host/host.h"
+#include "host/object.h"
+
+enum dev_kind { DEV_NONE, DEV_SYSTEM, DEV_VM, DEV_GMEM };
+
+/*
+ * An object lives from its creation until no descriptor or mapping of it is
+ * left in any process, no call is under way on it and nothing depends on it.  Its memory
+ * is reused for the same kind only, so that a stale pointer is harmless.
+ */
+struct dev_object {
+	struct host_object host;
+	enum dev_kind kind;
+	u32 refs;		 /* calls under way and dependants, under dev_lock */
+	struct dev_object *next; /* in the table, or in the list of free ones */
+};
+
+struct dev_vm {
+	struct dev_object obj;
+	struct core_vm core;
+	u64 mm; /* address space that created it: ioctls from another are EIO */
+};
+
+/* The conversions to private that a touch may be explained by, newest last. */
+#define DEV_HISTORY 64
+struct dev_conversion {
+	struct rt_pages range;
+	s32 pid, tid;
+};
+
+struct dev_gmem {
+	struct dev_object obj;
+	struct core_file core;
+	struct host_file host;
+	struct dev_vm *vm; /* holds a reference */
+	u64 ctime_sec, ctime_nsec, mtime_sec, mtime_nsec;
+	u32 uid, gid;
+	u32 nr_conversions; /* modulo 2^32; index into history modulo DEV_HISTORY */
+	struct dev_conversion history[DEV_HISTORY];
+};
+
+struct dev_config {
+	struct core_sys sys;
+	/* A file came or went: the broker wants to know.  May be NULL. */
+	void (*file_created)(struct dev_gmem *gmem);
+	void (*file_gone)(struct dev_gmem *gmem);
+	/* One line for the user about something that is no refusal. */
+	void (*notice)(const char *text);
+};
+
+int dev_init(const struct dev_config *config);
+const struct core_sys *dev_sys(void);
+
+/* open("/dev/kvm", flags): a descriptor or -errno. */
+int dev_open(int flags);
+
+/* The object behind an inode with a reference taken, or NULL. */
+struct dev_object *dev_find(struct host_ident id);
+/* Take a reference on a pointer that may be stale: false when it is not the object of that inode any more. */
+bool dev_get(struct dev_object *obj, struct host_ident id);
+void dev_put(struct dev_object *obj);
+
+long dev_ioctl(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *err);
+/* KVM_CHECK_EXTENSION and nothing else: no lock, no signal mask; false when dev_ioctl() must decide. */
+bool dev_cap_fast(const struct dev_object *obj, u64 arg, long *ret);
+/* Name of an ioctl for reports, or NULL. */
+const char *dev_ioctl_name(u32 cmd);
+
+/* Whether the caller's address space is not the one that the table says (fork): true after a raw fork, too. */
+u64 dev_mm(void);
+void dev_forked(void);
+bool dev_fork_pending(void);
+/* Around fork(2), as rt_alloc_fork_*(). */
+void dev_fork_prepare(void);
+void dev_fork_done(void);
+/* After host_watch_forked(): watch every object again. */
+void dev_watch_again(void);
+
+/* Free what nothing refers to any more; cheap when nothing was closed. */
+void dev_reap(void);
+/* Objects of a kind that exist: leak tests. */
+unsigned dev_count(enum dev_kind kind);
+
+/* Calls on a guest_memfd's descriptor. */
+long dev_gmem_mmap(struct dev_gmem *g, void *addr, u64 len, int prot, int flags, s64 off, struct core_err *err);
+long dev_gmem_fallocate(struct dev_gmem *g, int mode, s64 off, s64 len, struct core_err *err);
+/* madvise(2) on a range with views in it. */
+long dev_madvise(void *addr, u64 len, int advice, struct core_err *err);
+/* Who made a page private: false when it was so from the start. */
+bool dev_gmem_converted_by(const struct dev_gmem *g, u64 page, struct dev_conversion *ret);
+/* A file of another process, from its parts; the descriptors are taken on success. */
+struct dev_gmem *dev_gmem_adopt(int placeholder, int backing, int state, u64 size, u64 flags, unsigned vm_type, u64 id);
+/* Test hook: pin or unpin a page of a file. */
+long dev_gmem_pin(struct dev_gmem *g, u64 offset, bool pin);
+
+#endif

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device/gmem.c - guest_memfd files: creation, conversion, fallocate, mmap
+ *
+ * A conversion to private runs in this order (the file lock is held from 2 to 5):
+ *  1. validation of the copied argument; nothing is locked, nothing is written back;
+ *  2. nothing to do, out of memory, or a pinned page: answered before any mapping is touched;
+ *  3. host/ marks the pages in transition and denies them in every view;
+ *  4. the new states are recorded: from here on the pages are private;
+ *  5. the transition ends; whoever touched a page meanwhile now learns its state.
+ * To shared runs the same way with "allow" in step 3 and cannot meet a pin.
+ */
+#include <linux/fcntl.h>
+#include <linux/time_types.h>
+
+#include "device/internal.h"
+#include "host/fd.h"
+#include "rt/string.h"
+#include "rt/syscall.h"
+#include "rt/user.h"
+
+static void now(u64 *sec, u64 *nsec)
+{
+	struct __kernel_timespec ts = { 0, 0 };
+
+	rt_syscall_raw(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, (long)&ts, 0, 0, 0, 0);
+	*sec = (u64)ts.tv_sec;
+	*nsec = (u64)ts.tv_nsec;
+}
+
+static void touch_mtime(struct dev_gmem *g)
+{
+	now(&g->mtime_sec, &g->mtime_nsec);
+}
+
+/* Fill in everything but the descriptors; called before the object is published. */
+static void gmem_setup(struct dev_gmem *g, struct dev_vm *vm)
+{
+	g->obj.kind = DEV_GMEM;
+	g->vm = vm;
+	g->host.owner = g;
+	now(&g->ctime_sec, &g->ctime_nsec);
+	touch_mtime(g);
+	g->uid = (u32)rt_syscall_raw(__NR_geteuid, 0, 0, 0, 0, 0, 0);
+	g->gid = (u32)rt_syscall_raw(__NR_getegid, 0, 0, 0, 0, 0, 0);
+}
+
+static u64 next_file_id(void)
+{
+	static _Atomic u64 last;
+
+	return ++last;
+}
+
+static void gmem_publish(struct dev_gmem *g)
+{
+	rt_lock(&dev_lock);
+	g->vm->obj.refs++;
+	dev_object_publish(&g->obj);
+	rt_unlock(&dev_lock);
+}
+
+static void gmem_discard(struct dev_gmem *g)
+{
+	rt_lock(&dev_lock);
+	g->obj.kind = DEV_GMEM;
+	dev_object_free(&g->obj);
+	rt_unlock(&dev_lock);
+}
+
+static long create_gmem(struct dev_vm *vm, const struct kvm_create_guest_memfd *args)
+{
+	struct dev_gmem *g = (struct dev_gmem *)dev_object_new(DEV_GMEM);
+	int fd, ret;
+
+	if (!g)
+		return -ENOMEM;
+	/* As in the kernel, no close-on-exec. */
+	fd = host_object_create(&g->obj.host, "[kvm-gmem]", 0, false);
+	if (fd < 0) {
+		gmem_discard(g);
+		return fd;
+	}
+	ret = host_file_init(&g->host, args->size, g->obj.host.keep);
+	if (ret < 0) {
+		rt_close(fd);
+		gmem_discard(g);
+		return ret;
+	}
+	core_file_init(&g->core, &vm->core, args, g->host.window);
+	g->host.store = g->core.store;
+	g->host.id = next_file_id();
+	host_watch_add(g->host.backing);
+	gmem_setup(g, vm);
+	gmem_publish(g);
+	if (dev_config.file_created)
+		dev_config.file_created(g);
+	return fd;
+}
+
+long dev_vm_create_gmem(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	struct dev_vm *vm = dev_to_vm(obj);
+	int ret;
+
+	dev_reap();
+	ret = core_file_check(&vm->core, copy, err);
+	return ret < 0 ? ret : create_gmem(vm, copy);
+}
+
+bool dev_gmem_unused(struct dev_gmem *g)
+{
+	return !host_file_in_use(&g->host);
+}
+
+/* With dev_slots_lock and dev_lock held: severs the bindings, frees the contents, lets the VM go. */
+void dev_gmem_destroy(struct dev_gmem *g)
+{
+	if (dev_config.file_gone)
+		dev_config.file_gone(g);
+	core_file_fini(&g->core);
+	host_file_fini(&g->host);
+	g->vm->obj.refs--;
+}
+
+static void record_conversion(struct dev_gmem *g, struct rt_pages range)
+{
+	struct dev_conversion *c = &g->history[g->nr_conversions % DEV_HISTORY];
+
+	c->range = range;
+	c->pid = (s32)rt_getpid();
+	c->tid = (s32)rt_gettid();
+	g->nr_conversions++;
+}
+
+bool dev_gmem_converted_by(const struct dev_gmem *g, u64 page, struct dev_conversion *ret)
+{
+	u32 n = g->nr_conversions < DEV_HISTORY ? g->nr_conversions : DEV_HISTORY;
+
+	for (u32 i = 1; i <= n; i++) {
+		const struct dev_conversion *c = &g->history[(g->nr_conversions - i) % DEV_HISTORY];
+
+		if (page - c->range.first < c->range.count) {
+			*ret = *c;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Steps 2 to 5 with the file lock held. */
+static int convert_locked(struct dev_gmem *g, struct rt_pages range, bool to_private, u64 *error_offset,
+			  struct core_err *err)
+{
+	int ret = core_convert_begin(&g->core, range, to_private, error_offset, err);
+
+	if (ret != 0)
+		return ret < 0 ? ret : 0;
+	ret = host_convert_begin(&g->host, range, to_private);
+	if (ret < 0) {
+		/* Host mappings may be gone, as after the kernel's own failures; they come back on the next touch. */
+		*error_offset = range.first << RT_PAGE_SHIFT;
+		return core_refuse(err, RULE_CONVERT_MEMORY, 0, "offset", *error_offset, 0);
+	}
+	core_convert_commit(&g->core, range, to_private);
+	host_convert_end(&g->host, range, to_private);
+	if (to_private)
+		record_conversion(g, range);
+	return 0;
+}
+
+long dev_gmem_set_attributes2(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	struct dev_gmem *g = dev_to_gmem(obj);
+	struct kvm_memory_attributes2 *args = copy;
+	u64 error_offset = args->error_offset;
+	struct rt_pages range;
+	int ret = core_convert_check(&g->core, args, err);
+
+	if (ret < 0)
+		return ret;
+	range.first = args->offset >> RT_PAGE_SHIFT;
+	range.count = args->size >> RT_PAGE_SHIFT;
+	host_file_lock(&g->host);
+	ret = convert_locked(g, range, args->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE, &error_offset, err);
+	host_file_unlock(&g->host);
+	args->error_offset = error_offset;
+	/* Only now, and only on failure, does the caller's struct change; a copy that fails hides the reason. */
+	if (ret < 0 && rt_copy_out(arg, args, sizeof(*args)) < 0)
+		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "argument", arg, sizeof(*args));
+	return ret;
+}
+
+long dev_gmem_fallocate(struct dev_gmem *g, int mode, s64 off, s64 len, struct core_err *err)
+{
+	struct core_fallocate_plan plan;
+	long ret = core_fallocate_check(&g->core, mode, off, len, &plan, err);
+
+	if (ret < 0)
+		return ret;
+	host_file_lock(&g->host);
+	if (plan.op == CORE_FALLOCATE_PUNCH)
+		ret = host_file_punch(&g->host, plan.range);
+	else if (plan.op == CORE_FALLOCATE_ALLOCATE)
+		ret = host_file_allocate(&g->host, plan.range);
+	host_file_unlock(&g->host);
+	if (ret == 0)
+		touch_mtime(g);
+	return ret;
+}
+
+long dev_gmem_mmap(struct dev_gmem *g, void *addr, u64 len, int prot, int flags, s64 off, struct core_err *err)
+{
+	int ret = core_mmap_check(&g->core, len, prot, flags, off, err);
+
+	long mapped;
+
+	dev_reap();
+	if (ret < 0)
+		return ret;
+	/* No conversion, here or in another process, between looking at the states and mapping. */
+	host_file_lock(&g->host);
+	mapped = host_view_map(&g->host, addr, len, prot, flags, (u64)off);
+	host_file_unlock(&g->host);
+	return mapped;
+}
+
+long dev_gmem_pin(struct dev_gmem *g, u64 offset, bool pin)
+{
+	u64 page = offset >> RT_PAGE_SHIFT;
+	long ret;
+
+	host_file_lock(&g->host);
+	ret = pin ? core_file_pin(&g->core, page) : core_file_unpin(&g->core, page);
+	host_file_unlock(&g->host);
+	return ret;
+}
+
+/* The VM of an adopted file: nobody here can call its ioctls, but the file asks it for its type. */
+static struct dev_vm *foreign_vm(unsigned type)
+{
+	struct dev_vm *vm = (struct dev_vm *)dev_object_new(DEV_VM);
+
+	if (!vm)
+		return NULL;
+	vm->obj.kind = DEV_VM;
+	if (core_vm_init(&vm->core, &dev_config.sys, &dev_mem, type) < 0) {
+		rt_lock(&dev_lock);
+		dev_object_free(&vm->obj);
+		rt_unlock(&dev_lock);
+		return NULL;
+	}
+	rt_lock(&dev_lock);
+	dev_object_publish(&vm->obj);
+	rt_unlock(&dev_lock);
+	return vm;
+}
+
+struct dev_gmem *dev_gmem_adopt(int placeholder, int backing, int state, u64 size, u64 flags, unsigned vm_type, u64 id)
+{
+	struct kvm_create_guest_memfd args = { .size = size, .flags = flags };
+	struct dev_gmem *g = (struct dev_gmem *)dev_object_new(DEV_GMEM);
+	struct dev_vm *vm = g ? foreign_vm(vm_type) : NULL;
+
+	if (!vm || host_object_adopt(&g->obj.host, placeholder) < 0) {
+		if (g)
+			gmem_discard(g);
+		return NULL;
+	}
+	if (host_file_adopt(&g->host, size, backing, state, g->obj.host.keep) < 0) {
+		gmem_discard(g);
+		return NULL;
+	}
+	core_file_attach(&g->core, &vm->core, &args, g->host.window);
+	g->host.store = g->core.store;
+	g->host.id = id;
+	gmem_setup(g, vm);
+	gmem_publish(g);
+	return g;
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device/ioctl.c - from an ioctl's number to its handler
+ *
+ * The order is the kernel's: owner of the VM (EIO), command known to this kind
+ * of object (EINVAL on /dev/kvm, ENOTTY on a VM or a guest_memfd), argument
+ * readable (EFAULT), then the handler's own checks.
+ */
+#include "device/internal.h"
+#include "rt/string.h"
+#include "rt/syscall.h"
+#include "rt/user.h"
+
+enum gate { GATE_ALWAYS, GATE_HAS_GMEM, GATE_VM_ATTRIBUTES, GATE_IN_PLACE };
+
+struct ioctl_entry {
+	enum dev_kind kind;
+	u32 cmd;
+	u32 copy;
+	enum gate gate;
+	dev_handler *handler;
+	const char *name;
+};
+
+static const struct ioctl_entry ioctl_table[] = {
+#define IOCTL(kind, name, copy, gate, handler) { DEV_##kind, name, copy, GATE_##gate, handler, #name },
+#include "device/ioctl.def"
+#undef IOCTL
+};
+
+#define COPY_MAX sizeof(struct kvm_userspace_memory_region2)
+
+static bool gate_open(enum gate gate, struct dev_object *obj)
+{
+	switch (gate) {
+	case GATE_ALWAYS:
+		return true;
+	case GATE_HAS_GMEM:
+		return core_sys_has_gmem(&dev_config.sys);
+	case GATE_VM_ATTRIBUTES:
+		return core_vm_has_attributes_ioctl(&dev_to_vm(obj)->core);
+	case GATE_IN_PLACE:
+		return core_file_has_attributes_ioctl(&dev_to_gmem(obj)->core);
+	}
+	return false;
+}
+
+static const struct ioctl_entry *find_entry(struct dev_object *obj, u32 cmd)
+{
+	for (size_t i = 0; i < RT_ARRAY_SIZE(ioctl_table); i++) {
+		const struct ioctl_entry *e = &ioctl_table[i];
+
+		if (e->kind == obj->kind && e->cmd == cmd)
+			return gate_open(e->gate, obj) ? e : NULL;
+	}
+	return NULL;
+}
+
+static enum core_rule_id unknown_rule(enum dev_kind kind)
+{
+	if (kind == DEV_SYSTEM)
+		return RULE_IOCTL_DEV;
+	return kind == DEV_VM ? RULE_IOCTL_VM : RULE_IOCTL_GMEM;
+}
+
+const char *dev_ioctl_name(u32 cmd)
+{
+	for (size_t i = 0; i < RT_ARRAY_SIZE(ioctl_table); i++) {
+		if (ioctl_table[i].cmd == cmd)
+			return ioctl_table[i].name;
+	}
+	return NULL;
+}
+
+/* All of KVM's VM and vCPU ioctls belong to the address space that made the VM. */
+static int check_owner(struct dev_object *obj, struct core_err *err)
+{
+	struct dev_vm *vm = dev_to_vm(obj);
+
+	if (obj->kind != DEV_VM)
+		return 0;
+	if (vm->core.dead)
+		return core_refuse(err, RULE_OWNER, 0, "VM", 1, 0);
+	if (vm->mm != dev_mm())
+		return core_refuse(err, RULE_OWNER, 0, "address space", dev_mm(), vm->mm);
+	return 0;
+}
+
+long dev_ioctl(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *err)
+{
+	u64 copy[COPY_MAX / sizeof(u64)];
+	const struct ioctl_entry *entry;
+	int ret = check_owner(obj, err);
+
+	if (ret < 0)
+		return ret;
+	entry = find_entry(obj, cmd);
+	if (!entry)
+		return core_refuse(err, unknown_rule(obj->kind), 0, "command", cmd, 0);
+	if (entry->copy && rt_copy_in(copy, arg, entry->copy) < 0)
+		return core_refuse(err, RULE_ARGUMENT_READ, 0, "argument", arg, entry->copy);
+	return entry->handler(obj, arg, copy, err);
+}
+
+bool dev_cap_fast(const struct dev_object *obj, u64 arg, long *ret)
+{
+	const struct dev_vm *vm = RT_CONTAINER_OF((struct dev_object *)(uintptr_t)obj, struct dev_vm, obj);
+
+	if (arg > 0x7fffffff)
+		return false;
+	if (obj->kind == DEV_SYSTEM) {
+		*ret = core_cap(&dev_config.sys, CORE_SCOPE_DEVICE, (u32)arg);
+		return true;
+	}
+	if (obj->kind != DEV_VM || vm->core.dead || vm->mm != dev_mm())
+		return false;
+	*ret = core_cap(&dev_config.sys, (int)vm->core.type, (u32)arg);
+	return true;
+}

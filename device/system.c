@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device/system.c - ioctls of /dev/kvm itself
+ */
+#include "device/internal.h"
+#include "rt/syscall.h"
+
+/* run page, PIO page, coalesced MMIO ring: as on every x86 kernel. */
+#define VCPU_MMAP_PAGES 3
+
+long dev_system_api_version(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	if (arg)
+		return core_refuse(err, RULE_ARGUMENT_ZERO, 0, "argument", arg, 0);
+	return KVM_API_VERSION;
+}
+
+long dev_system_check_extension(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	return arg > 0x7fffffff ? 0 : core_cap(&dev_config.sys, CORE_SCOPE_DEVICE, (u32)arg);
+}
+
+long dev_system_vcpu_mmap_size(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	if (arg)
+		return core_refuse(err, RULE_ARGUMENT_ZERO, 0, "argument", arg, 0);
+	return VCPU_MMAP_PAGES * RT_PAGE_SIZE;
+}
+
+static long create_vm(unsigned type)
+{
+	struct dev_vm *vm = (struct dev_vm *)dev_object_new(DEV_VM);
+	int fd, ret;
+
+	if (!vm)
+		return -ENOMEM;
+	vm->obj.kind = DEV_VM;
+	vm->mm = dev_mm();
+	ret = core_vm_init(&vm->core, &dev_config.sys, &dev_mem, type);
+	fd = ret < 0 ? ret : host_object_create(&vm->obj.host, "kvm-vm", 0, true);
+	if (fd < 0 && ret == 0)
+		core_vm_fini(&vm->core);
+	rt_lock(&dev_lock);
+	if (fd < 0)
+		dev_object_free(&vm->obj);
+	else
+		dev_object_publish(&vm->obj);
+	rt_unlock(&dev_lock);
+	return fd;
+}
+
+long dev_system_create_vm(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	struct core_err type_err = { .rule = RULE_NONE };
+	int ret = core_vm_type_check(&dev_config.sys, arg, &type_err);
+
+	dev_reap();
+	if (ret == 0)
+		return create_vm((unsigned)arg);
+	/* The kernel takes a descriptor number before it looks at the type. */
+	if (dev_fd_available() < 0)
+		return dev_fd_available();
+	*err = type_err;
+	return ret;
+}
+
+void dev_vm_destroy(struct dev_vm *vm)
+{
+	core_vm_fini(&vm->core);
+}

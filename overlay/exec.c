@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+/*
+ * overlay/exec.c - programs that a served program starts
+ *
+ * They inherit the emulation also when the caller passes a fresh environment,
+ * and one that preload cannot serve does not start, since it would use the real
+ * kernel unnoticed: EACCES and a report (`--allow-unserved` lets it).
+ */
+#include <linux/fcntl.h>
+
+#include "overlay/overlay.h"
+#include "overlay/servable.h"
+#include "rt/alloc.h"
+#include "rt/format.h"
+#include "rt/string.h"
+#include "rt/user.h"
+
+/* The environment for the new program: the caller's, plus what is missing.  NULL size means the caller's own. */
+struct new_env {
+	char **vars;
+	size_t size; /* bytes at vars, 0 when borrowed */
+	char *preload; /* our LD_PRELOAD string, inside the same block */
+};
+
+static bool has_variable(char *const *envp, const char *prefix)
+{
+	for (size_t i = 0; envp && envp[i]; i++) {
+		if (rt_after_prefix(envp[i], prefix))
+			return true;
+	}
+	return false;
+}
+
+static bool contains(const char *text, const char *word)
+{
+	for (; *text; text++) {
+		if (rt_after_prefix(text, word))
+			return true;
+	}
+	return *word == '\0';
+}
+
+/* LD_PRELOAD as the caller wants it, with ours in front unless it is there. */
+static const char *wanted_preload(char *const *envp)
+{
+	const char *value;
+
+	for (size_t i = 0; envp && envp[i]; i++) {
+		value = rt_after_prefix(envp[i], "LD_PRELOAD=");
+		if (value)
+			return value;
+	}
+	return "";
+}
+
+static size_t count_vars(char *const *envp)
+{
+	size_t n = 0;
+
+	while (envp && envp[n])
+		n++;
+	return n;
+}
+
+/* -ENOMEM, or 0. */
+static int build_env(char *const *envp, struct new_env *ret)
+{
+	const char *preload = wanted_preload(envp);
+	size_t n = count_vars(envp), at = 0, text = rt_strlen(preload) + sizeof(ov_config.preload) + 16;
+
+	ret->vars = (char **)(uintptr_t)envp;
+	ret->size = 0;
+	if (!ov_config.active || (contains(preload, ov_config.preload) && has_variable(envp, "GMEM_PROFILE=")))
+		return 0;
+	ret->size = (n + 32) * sizeof(char *) + text;
+	ret->vars = rt_alloc(ret->size);
+	if (!ret->vars)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (!rt_after_prefix(envp[i], "LD_PRELOAD=") && !rt_after_prefix(envp[i], WIRE_ENV_PREFIX))
+			ret->vars[at++] = envp[i];
+	}
+	for (size_t off = 0; off < ov_config.env_len; off += rt_strlen(ov_config.env + off) + 1)
+		ret->vars[at++] = ov_config.env + off;
+	ret->preload = (char *)ret->vars + ret->size - text;
+	rt_format(ret->preload, text, "LD_PRELOAD=%s%s%s", ov_config.preload,
+		  *preload && !contains(preload, ov_config.preload) ? ":" : "",
+		  contains(preload, ov_config.preload) ? "" : preload);
+	ret->vars[at++] = ret->preload;
+	ret->vars[at] = NULL;
+	return 0;
+}
+
+static void free_env(struct new_env *env)
+{
+	if (env->size)
+		rt_free(env->vars, env->size);
+}
+
+/* 0 to go on; -EACCES when the program cannot be served and must be. */
+static int check_servable(int dir, const char *path, int flags)
+{
+	struct servable s;
+	int ret;
+
+	if (!ov_config.active)
+		return 0;
+	ret = servable_path(dir, path, flags, &s);
+	/* What exec itself would refuse is left to it. */
+	if (ret >= 0 || !s.reason)
+		return 0;
+	ov_report_unserved(path, s.reason, ov_config.allow_unserved ? 0 : EACCES);
+	return ov_config.allow_unserved ? 0 : -EACCES;
+}
+
+static char *const *current_env(void)
+{
+	char ***environ_ptr = ov_next_lookup(OV_NEXT_environ);
+
+	return environ_ptr ? *environ_ptr : NULL;
+}
+
+static long exec_at(int dir, const char *path, char *const *argv, char *const *envp, int flags, bool at)
+{
+	struct new_env env;
+	long ret = check_servable(dir, path, flags);
+
+	if (ret < 0)
+		return ret;
+	ret = build_env(envp, &env);
+	if (ret < 0)
+		return ret;
+	ov_signal_before_exec();
+	if (at)
+		ret = ov_raw(__NR_execveat, dir, path, argv, env.vars, flags);
+	else
+		ret = ov_raw(__NR_execve, path, argv, env.vars);
+	free_env(&env);
+	ov_signal_restore();
+	return ret;
+}
+
+int ov_execve(const char *path, char *const *argv, char *const *envp)
+{
+	return (int)ov_ret(exec_at(AT_FDCWD, path, argv, envp, 0, false));
+}
+
+int ov_execv(const char *path, char *const *argv)
+{
+	return ov_execve(path, argv, current_env());
+}
+
+int ov_fexecve(int fd, char *const *argv, char *const *envp)
+{
+	return (int)ov_ret(exec_at(fd, "", argv, envp, 0x1000 /* AT_EMPTY_PATH */, true));
+}
+
+long ov_execveat(int dir, const char *path, char *const *argv, char *const *envp, int flags)
+{
+	return exec_at(dir, path, argv, envp, flags, true);
+}
+
+#define PATH_ROOM 4096
+static const char default_path[] = "/bin:/usr/bin";
+
+static const char *search_path(void)
+{
+	char *const *env = current_env();
+	const char *value;
+
+	for (size_t i = 0; env && env[i]; i++) {
+		value = rt_after_prefix(env[i], "PATH=");
+		if (value)
+			return value;
+	}
+	return default_path;
+}
+
+static bool has_slash(const char *file)
+{
+	for (; *file; file++) {
+		if (*file == '/')
+			return true;
+	}
+	return false;
+}
+
+/* Next "DIR/FILE" of the search path; returns where to go on, NULL at the end. */
+static const char *next_candidate(const char *path, const char *file, char *buf)
+{
+	size_t n = 0;
+
+	while (path[n] && path[n] != ':')
+		n++;
+	if (n + rt_strlen(file) + 2 > PATH_ROOM) {
+		buf[0] = '\0';
+	} else {
+		memcpy(buf, path, n);
+		rt_format(buf + n, PATH_ROOM - n, "%s%s", n ? "/" : "", file);
+	}
+	return path[n] ? path + n + 1 : NULL;
+}
+
+/* The file that exec would find: in buf, or -ENOENT. */
+static int resolve(const char *file, char *buf)
+{
+	const char *path = search_path();
+
+	if (has_slash(file)) {
+		rt_format(buf, PATH_ROOM, "%s", file);
+		return 0;
+	}
+	while (path) {
+		path = next_candidate(path, file, buf);
+		if (buf[0] && ov_raw(__NR_faccessat, AT_FDCWD, buf, 1 /* X_OK */) == 0)
+			return 0;
+	}
+	return -ENOENT;
+}
+
+/* libc does the searching, also of scripts without #!; only the program that will be found is judged. */
+int ov_execvpe(const char *file, char *const *argv, char *const *envp)
+{
+	int (*next)(const char *, char *const *, char *const *) =
+		(int (*)(const char *, char *const *, char *const *))ov_next_lookup(OV_NEXT_execvpe);
+	char buf[PATH_ROOM];
+	struct new_env env;
+	long ret = resolve(file, buf) < 0 ? 0 : check_servable(AT_FDCWD, buf, 0);
+
+	if (ret == 0)
+		ret = build_env(envp, &env);
+	if (ret < 0)
+		return (int)ov_ret(ret);
+	if (!next)
+		return ov_execve(buf, argv, env.vars);
+	ov_signal_before_exec();
+	next(file, argv, env.vars);
+	ret = ov_last_errno();
+	free_env(&env);
+	ov_signal_restore();
+	return (int)ov_ret(ret);
+}
+
+int ov_execvp(const char *file, char *const *argv)
+{
+	return ov_execvpe(file, argv, current_env());
+}
+
+typedef int spawn_function(int *pid, const char *path, const void *actions, const void *attr, char *const *argv,
+			   char *const *envp);
+
+/* posix_spawn returns the error number. */
+static int spawn(enum ov_next_id id, int *pid, const char *path, const void *actions, const void *attr,
+		 char *const *argv, char *const *envp)
+{
+	spawn_function *next = (spawn_function *)ov_next_lookup(id);
+	char buf[PATH_ROOM];
+	struct new_env env;
+	long ret = 0;
+
+	if (id == OV_NEXT_posix_spawn)
+		ret = check_servable(AT_FDCWD, path, 0);
+	else if (resolve(path, buf) == 0)
+		ret = check_servable(AT_FDCWD, buf, 0);
+	if (ret == 0)
+		ret = build_env(envp, &env);
+	if (ret < 0)
+		return (int)-ret;
+	ret = next ? next(pid, path, actions, attr, argv, env.vars) : ENOSYS;
+	free_env(&env);
+	return (int)ret;
+}
+
+int ov_posix_spawn(int *pid, const char *path, const void *actions, const void *attr, char *const *argv,
+		   char *const *envp)
+{
+	return spawn(OV_NEXT_posix_spawn, pid, path, actions, attr, argv, envp);
+}
+
+int ov_posix_spawnp(int *pid, const char *file, const void *actions, const void *attr, char *const *argv,
+		    char *const *envp)
+{
+	return spawn(OV_NEXT_posix_spawnp, pid, file, actions, attr, argv, envp);
+}

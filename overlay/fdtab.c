@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/*
+ * overlay/fdtab.c - which object a descriptor stands for
+ *
+ * The table is a cache: a descriptor may be closed, duplicated or received
+ * without our seeing it.  Whoever acts on an entry first compares the inode
+ * behind the descriptor with the object's; an entry that is not there costs one load.
+ */
+#include <stdatomic.h>
+
+#include <linux/fcntl.h>
+
+#include "host/fd.h"
+#include "overlay/overlay.h"
+#include "rt/format.h"
+#include "rt/string.h"
+
+#define TABLE_SIZE (1 << 20)
+
+static struct dev_object *_Atomic fd_objects[TABLE_SIZE];
+
+struct dev_object *ov_fd_peek(int fd)
+{
+	if ((unsigned)fd >= TABLE_SIZE)
+		return NULL;
+	return atomic_load_explicit(&fd_objects[fd], memory_order_acquire);
+}
+
+void ov_fd_set(int fd, struct dev_object *obj)
+{
+	if ((unsigned)fd < TABLE_SIZE)
+		atomic_store_explicit(&fd_objects[fd], obj, memory_order_release);
+}
+
+void ov_fd_forget(int fd)
+{
+	if (ov_fd_peek(fd))
+		ov_fd_set(fd, NULL);
+}
+
+void ov_fd_copy(int from, int to)
+{
+	struct dev_object *obj = ov_fd_peek(from);
+
+	if (obj || ov_fd_peek(to))
+		ov_fd_set(to, obj);
+}
+
+struct dev_object *ov_fd_get(int fd)
+{
+	struct dev_object *obj = ov_fd_peek(fd);
+	struct host_ident id;
+
+	if (host_ident_of(fd, &id) < 0)
+		return NULL;
+	if (obj && dev_get(obj, id))
+		return obj;
+	obj = dev_find(id);
+	ov_fd_set(fd, obj);
+	return obj;
+}
+
+/* "/memfd:[kvm-gmem] (deleted)": the name that gmem gives its placeholders. */
+static bool looks_like_ours(int fd)
+{
+	static const char prefix[] = "/memfd:[kvm-gmem]";
+	char path[40], text[64];
+	long n;
+
+	rt_format(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = rt_syscall_raw(__NR_readlink, (long)path, (long)text, sizeof(text) - 1, 0, 0, 0);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return rt_after_prefix(text, prefix) != NULL;
+}
+
+struct dev_object *ov_fd_find(int fd)
+{
+	struct dev_object *obj;
+	struct dev_gmem *g;
+	struct host_ident id;
+
+	if (host_fd_hidden(fd))
+		return NULL;
+	obj = ov_fd_get(fd);
+	if (obj || host_ident_of(fd, &id) < 0 || !looks_like_ours(fd))
+		return obj;
+	g = ov_adopt(id);
+	if (!g)
+		return NULL;
+	ov_fd_set(fd, &g->obj);
+	return ov_fd_get(fd);
+}
+
+struct dirent64 {
+	u64 ino;
+	s64 off;
+	u16 reclen;
+	u8 type;
+	char name[];
+};
+
+static void scan_entries(const char *buf, long n)
+{
+	for (long at = 0; at < n;) {
+		const struct dirent64 *entry = (const struct dirent64 *)(buf + at);
+		struct dev_object *obj;
+		u64 fd;
+
+		at += entry->reclen;
+		if (!rt_parse_u64(entry->name, &fd) || !looks_like_ours((int)fd))
+			continue;
+		obj = ov_fd_find((int)fd);
+		if (obj)
+			dev_put(obj);
+	}
+}
+
+void ov_fd_scan(void)
+{
+	char buf[2048] __attribute__((aligned(8)));
+	long dir = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)"/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+	long n;
+
+	if (rt_is_err(dir))
+		return;
+	while ((n = rt_syscall_raw(__NR_getdents64, dir, (long)buf, sizeof(buf), 0, 0, 0)) > 0)
+		scan_entries(buf, n);
+	rt_close((int)dir);
+}

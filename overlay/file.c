@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: MIT
+/*
+ * overlay/file.c - reading, writing and the like
+ *
+ * Two things are done here.  On an object's descriptor these calls get the
+ * object's answer (core/fileop.def) instead of the placeholder's.  And where an
+ * ordinary read or write got EFAULT because its buffer lies in a view, either
+ * the engine can make the page reachable and the call is repeated, or the page is private
+ * and that is reported.
+ */
+#include <linux/fs.h>
+
+#include "host/fd.h"
+#include "overlay/overlay.h"
+#include "rt/user.h"
+
+/* The answer of an object that is no guest_memfd: like it, but for position and offsets. */
+static long device_answer(const struct dev_object *obj, enum core_fileop op)
+{
+	switch (op) {
+	case CORE_FILEOP_LSEEK:
+		return 0;
+	case CORE_FILEOP_PREAD:
+	case CORE_FILEOP_PWRITE:
+		return obj->kind == DEV_SYSTEM ? -EINVAL : -ESPIPE;
+	default:
+		return core_fileop_result(dev_sys()->profile, op);
+	}
+}
+
+/* True when fd is an object of ours; *ret is its answer to op. */
+static bool answered(int fd, enum core_fileop op, long *ret)
+{
+	struct dev_object *obj;
+	struct ov_guard guard;
+
+	if (!ov_fd_peek(fd)) {
+		*ret = -EBADF;
+		return host_fd_hidden(fd);
+	}
+	ov_enter(&guard);
+	obj = ov_fd_get(fd);
+	if (obj) {
+		*ret = obj->kind == DEV_GMEM ? core_fileop_result(dev_sys()->profile, op) : device_answer(obj, op);
+		dev_put(obj);
+	}
+	ov_leave(&guard);
+	return obj != NULL;
+}
+
+/* The part of a buffer in views that stays out of reach is reported once. */
+static void report_buffer(void *buf, size_t len, u64 pc)
+{
+	struct host_piece piece;
+	struct host_fault fault;
+	char *at = buf, *end = at + len;
+
+	while (at < end && host_view_next(at, end, &piece)) {
+		for (u64 done = 0; done < piece.len; done += RT_PAGE_SIZE) {
+			host_fault(7 /* SIGBUS */, 2, piece.addr + done, &fault);
+			if (fault.kind == HOST_FAULT_BUS) {
+				ov_report_touch(&fault, piece.addr + done, pc, false);
+				return;
+			}
+		}
+		at = piece.addr + piece.len;
+	}
+}
+
+/* Whether a call that got EFAULT for this buffer should be made again. */
+static bool again(long ret, void *buf, size_t len, u64 pc)
+{
+	struct ov_guard guard;
+	bool retry;
+
+	if (ret != -EFAULT || !len || !host_view_overlaps(buf, len))
+		return false;
+	ov_enter(&guard);
+	retry = host_fault_fixup(buf, len);
+	if (!retry)
+		report_buffer(buf, len, pc);
+	ov_leave(&guard);
+	return retry;
+}
+
+#define CALLER ((u64)(uintptr_t)__builtin_return_address(0))
+/* A mapping may change between the attempts for ever; the kernel's own answer is as good then. */
+#define ATTEMPTS 64
+
+static long transfer(enum ov_next_id next, long nr, int fd, void *buf, size_t len, s64 off, u64 pc)
+{
+	long ret = 0;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		ret = ov_next_call(next, nr, fd, (long)buf, (long)len, off, 0, 0);
+		if (!again(ret, buf, len, pc))
+			break;
+	}
+	return ret;
+}
+
+long ov_read(int fd, void *buf, size_t len)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_READ, &ret))
+		ret = transfer(OV_NEXT_read, __NR_read, fd, buf, len, 0, CALLER);
+	return ov_ret(ret);
+}
+
+long ov_read_chk(int fd, void *buf, size_t len, size_t room)
+{
+	if (len > room)
+		__builtin_trap();
+	return ov_read(fd, buf, len);
+}
+
+long ov_write(int fd, void *buf, size_t len)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_WRITE, &ret))
+		ret = transfer(OV_NEXT_write, __NR_write, fd, buf, len, 0, CALLER);
+	return ov_ret(ret);
+}
+
+long ov_pread(int fd, void *buf, size_t len, s64 off)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_PREAD, &ret))
+		ret = transfer(OV_NEXT_pread, __NR_pread64, fd, buf, len, off, CALLER);
+	else if (off < 0 && ret != -EBADF)
+		ret = -EINVAL;
+	return ov_ret(ret);
+}
+
+long ov_pread_chk(int fd, void *buf, size_t len, s64 off, size_t room)
+{
+	if (len > room)
+		__builtin_trap();
+	return ov_pread(fd, buf, len, off);
+}
+
+long ov_pwrite(int fd, void *buf, size_t len, s64 off)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_PWRITE, &ret))
+		ret = transfer(OV_NEXT_pwrite, __NR_pwrite64, fd, buf, len, off, CALLER);
+	else if (off < 0 && ret != -EBADF)
+		ret = -EINVAL;
+	return ov_ret(ret);
+}
+
+/* readv and its kin: repeated as a whole while any of the buffers can be made reachable. */
+struct iovec_ {
+	void *base;
+	size_t len;
+};
+
+static bool again_vector(long ret, const struct iovec_ *iov, int n, u64 pc)
+{
+	struct iovec_ copy;
+
+	for (int i = 0; ret == -EFAULT && i < n && i < 1024; i++) {
+		if (rt_copy_in(&copy, (u64)(uintptr_t)&iov[i], sizeof(copy)) < 0)
+			return false;
+		if (again(ret, copy.base, copy.len, pc))
+			return true;
+	}
+	return false;
+}
+
+static long transfer_vector(enum ov_next_id next, long nr, int fd, const struct iovec_ *iov, int n, s64 off, int flags,
+			    u64 pc)
+{
+	long ret = 0;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		ret = ov_next_call(next, nr, fd, (long)iov, n, off, flags, 0);
+		if (!again_vector(ret, iov, n, pc))
+			break;
+	}
+	return ret;
+}
+
+long ov_readv(int fd, const struct iovec_ *iov, int n)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_READV, &ret))
+		ret = transfer_vector(OV_NEXT_readv, __NR_readv, fd, iov, n, 0, 0, CALLER);
+	return ov_ret(ret);
+}
+
+long ov_writev(int fd, const struct iovec_ *iov, int n)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_WRITEV, &ret))
+		ret = transfer_vector(OV_NEXT_writev, __NR_writev, fd, iov, n, 0, 0, CALLER);
+	return ov_ret(ret);
+}
+
+long ov_preadv(int fd, const struct iovec_ *iov, int n, s64 off)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_PREADV, &ret))
+		ret = transfer_vector(OV_NEXT_preadv, __NR_preadv, fd, iov, n, off, 0, CALLER);
+	return ov_ret(ret);
+}
+
+long ov_pwritev(int fd, const struct iovec_ *iov, int n, s64 off)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_PWRITEV, &ret))
+		ret = transfer_vector(OV_NEXT_pwritev, __NR_pwritev, fd, iov, n, off, 0, CALLER);
+	return ov_ret(ret);
+}
+
+long ov_preadv2(int fd, const struct iovec_ *iov, int n, s64 off, int flags)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_PREADV2, &ret))
+		ret = transfer_vector(OV_NEXT_preadv2, __NR_preadv2, fd, iov, n, off, flags, CALLER);
+	return ov_ret(ret);
+}
+
+long ov_pwritev2(int fd, const struct iovec_ *iov, int n, s64 off, int flags)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_PWRITEV2, &ret))
+		ret = transfer_vector(OV_NEXT_pwritev2, __NR_pwritev2, fd, iov, n, off, flags, CALLER);
+	return ov_ret(ret);
+}
+
+#define LAST_WHENCE 4 /* SEEK_HOLE */
+
+s64 ov_lseek(int fd, s64 off, unsigned whence)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_LSEEK, &ret))
+		ret = ov_raw(__NR_lseek, fd, off, whence);
+	else if (whence > LAST_WHENCE && ret != -EBADF)
+		ret = -EINVAL;
+	return ov_ret(ret);
+}
+
+long ov_sendfile(int out, int in, s64 *off, size_t len)
+{
+	long ret;
+
+	if (!answered(in, off ? CORE_FILEOP_SENDFILE_FROM_AT : CORE_FILEOP_SENDFILE_FROM, &ret) &&
+	    !answered(out, CORE_FILEOP_SENDFILE_TO, &ret))
+		ret = ov_next_call(OV_NEXT_sendfile, __NR_sendfile, out, in, (long)off, (long)len, 0, 0);
+	return ov_ret(ret);
+}
+
+long ov_splice(int in, s64 *in_off, int out, s64 *out_off, size_t len, unsigned flags)
+{
+	long ret;
+
+	if (!answered(in, CORE_FILEOP_SPLICE, &ret) && !answered(out, CORE_FILEOP_SPLICE, &ret))
+		ret = ov_next_call(OV_NEXT_splice, __NR_splice, in, (long)in_off, out, (long)out_off, (long)len, flags);
+	return ov_ret(ret);
+}
+
+long ov_copy_file_range(int in, s64 *in_off, int out, s64 *out_off, size_t len, unsigned flags)
+{
+	long ret, other;
+	bool from = answered(in, CORE_FILEOP_COPY_RANGE_OTHER, &ret);
+	bool to = answered(out, CORE_FILEOP_COPY_RANGE_OTHER, &other);
+
+	if (from && to)
+		answered(in, CORE_FILEOP_COPY_RANGE_WITHIN, &ret);
+	else if (to)
+		ret = other;
+	else if (!from)
+		ret = ov_next_call(OV_NEXT_copy_file_range, __NR_copy_file_range, in, (long)in_off, out, (long)out_off,
+				   (long)len, flags);
+	return ov_ret(ret);
+}
+
+int ov_fsync(int fd)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FSYNC, &ret))
+		ret = ov_next_call(OV_NEXT_fsync, __NR_fsync, fd, 0, 0, 0, 0, 0);
+	return (int)ov_ret(ret);
+}
+
+int ov_fdatasync(int fd)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FDATASYNC, &ret))
+		ret = ov_next_call(OV_NEXT_fdatasync, __NR_fdatasync, fd, 0, 0, 0, 0, 0);
+	return (int)ov_ret(ret);
+}
+
+int ov_sync_file_range(int fd, s64 off, s64 len, unsigned flags)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_SYNC_FILE_RANGE, &ret))
+		ret = ov_next_call(OV_NEXT_sync_file_range, __NR_sync_file_range, fd, off, len, flags, 0, 0);
+	return (int)ov_ret(ret);
+}
+
+long ov_readahead(int fd, s64 off, size_t len)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_READAHEAD, &ret))
+		ret = ov_raw(__NR_readahead, fd, off, len);
+	return ov_ret(ret);
+}
+
+int ov_fchmod(int fd, unsigned mode)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FCHMOD, &ret))
+		ret = ov_raw(__NR_fchmod, fd, mode);
+	return (int)ov_ret(ret);
+}
+
+int ov_fchown(int fd, unsigned uid, unsigned gid)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FCHOWN, &ret))
+		ret = ov_raw(__NR_fchown, fd, uid, gid);
+	return (int)ov_ret(ret);
+}
+
+int ov_futimens(int fd, const void *times)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FUTIMENS, &ret))
+		ret = ov_raw(__NR_utimensat, fd, 0, times, 0);
+	return (int)ov_ret(ret);
+}
+
+long ov_fgetxattr(int fd, const char *name, void *value, size_t size)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FGETXATTR, &ret))
+		ret = ov_raw(__NR_fgetxattr, fd, name, value, size);
+	return ov_ret(ret);
+}
+
+int ov_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FSETXATTR, &ret))
+		ret = ov_raw(__NR_fsetxattr, fd, name, value, size, flags);
+	return (int)ov_ret(ret);
+}
+
+long ov_flistxattr(int fd, char *list, size_t size)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FLISTXATTR, &ret))
+		ret = ov_raw(__NR_flistxattr, fd, list, size);
+	return ov_ret(ret);
+}
+
+int ov_ftruncate(int fd, s64 len)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FTRUNCATE, &ret))
+		ret = ov_raw(__NR_ftruncate, fd, len);
+	return (int)ov_ret(ret);
+}
+
+/* fallocate(2) of a guest_memfd; false when fd is none. */
+static bool fallocate_object(int fd, int mode, s64 off, s64 len, long *ret)
+{
+	struct core_err err = { .rule = RULE_NONE };
+	struct dev_object *obj;
+	struct ov_guard guard;
+
+	if (!ov_fd_peek(fd)) {
+		*ret = -EBADF;
+		return host_fd_hidden(fd);
+	}
+	/* The program's filter may forbid the call: let it see one that does nothing. */
+	if (ov_filtered && (*ret = ov_raw(__NR_fallocate, -1, mode, off, len)) != -EBADF)
+		return true;
+	ov_enter(&guard);
+	obj = ov_fd_get(fd);
+	if (obj && obj->kind == DEV_GMEM) {
+		*ret = dev_gmem_fallocate((struct dev_gmem *)obj, mode, off, len, &err);
+		if (*ret < 0)
+			ov_report_refusal("fallocate", &err);
+	} else if (obj) {
+		*ret = -ENODEV;
+	}
+	if (obj)
+		dev_put(obj);
+	ov_leave(&guard);
+	return obj != NULL;
+}
+
+int ov_fallocate(int fd, int mode, s64 off, s64 len)
+{
+	long ret;
+
+	if (!fallocate_object(fd, mode, off, len, &ret))
+		ret = ov_next_call(OV_NEXT_fallocate, __NR_fallocate, fd, mode, off, len, 0, 0);
+	return (int)ov_ret(ret);
+}
+
+/* Returns the error number.  glibc falls back to pread(2) and pwrite(2) where mode 0 is EOPNOTSUPP. */
+int ov_posix_fallocate(int fd, s64 off, s64 len)
+{
+	long ret;
+
+	if (!fallocate_object(fd, 0, off, len, &ret))
+		ret = ov_raw(__NR_fallocate, fd, 0, off, len);
+	return ret == -EOPNOTSUPP && ov_fd_peek(fd) ? ESPIPE : (int)-ret;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/*
+ * overlay/init.c - the preload object's start, and the guard around its work
+ *
+ * Configuration comes from /proc/self/environ: the constructor's arguments
+ * differ between C libraries, and getenv() belongs to the program.
+ */
+#include <asm/signal.h>
+#include <linux/fcntl.h>
+
+#include "host/fd.h"
+#include "overlay/overlay.h"
+#include "rt/alloc.h"
+#include "rt/lock.h"
+#include "rt/string.h"
+
+struct ov_config ov_config;
+
+#define SIGMASK(signo) (1ULL << ((signo)-1))
+/* Faults of our own copies must reach the handler whatever the program blocks. */
+#define GUARD_MASK (~(SIGMASK(SIGSEGV) | SIGMASK(SIGBUS)))
+
+void ov_enter(struct ov_guard *guard)
+{
+	u64 mask = GUARD_MASK;
+
+	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, (long)&guard->mask, sizeof(mask), 0, 0);
+	if (dev_fork_pending())
+		ov_forked();
+}
+
+void ov_leave(const struct ov_guard *guard)
+{
+	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&guard->mask, 0, sizeof(guard->mask), 0, 0);
+}
+
+/* What the environment says about the emulation, before names are resolved. */
+struct settings {
+	const char *profile, *shape, *host_shape, *engine;
+	u64 vm_types;
+	int in_place;
+};
+
+static void keep_for_exec(const char *var)
+{
+	size_t n = rt_strlen(var) + 1;
+
+	if (ov_config.env_len + n > sizeof(ov_config.env))
+		return;
+	memcpy(ov_config.env + ov_config.env_len, var, n);
+	ov_config.env_len += n;
+}
+
+static void copy_text(char *dst, size_t size, const char *src)
+{
+	size_t n = rt_strlen(src);
+
+	if (n < size)
+		memcpy(dst, src, n + 1);
+}
+
+static void take_variable(struct settings *s, const char *var)
+{
+	const char *value;
+	u64 number;
+
+	if ((value = rt_after_prefix(var, "LD_PRELOAD=")))
+		copy_text(ov_config.preload, sizeof(ov_config.preload), value);
+	if (!rt_after_prefix(var, WIRE_ENV_PREFIX))
+		return;
+	keep_for_exec(var);
+	if ((value = rt_after_prefix(var, "GMEM_PROFILE=")))
+		s->profile = value;
+	else if ((value = rt_after_prefix(var, "GMEM_SHAPE=")))
+		s->shape = value;
+	else if ((value = rt_after_prefix(var, "GMEM_SHAPE_HOST=")))
+		s->host_shape = value;
+	else if ((value = rt_after_prefix(var, "GMEM_ENGINE=")))
+		s->engine = value;
+	else if ((value = rt_after_prefix(var, "GMEM_BROKER=")))
+		copy_text(ov_config.broker, sizeof(ov_config.broker), value);
+	else if ((value = rt_after_prefix(var, "GMEM_VM_TYPES=")) && rt_parse_u64(value, &number))
+		s->vm_types = number;
+	else if ((value = rt_after_prefix(var, "GMEM_IN_PLACE=")) && rt_parse_u64(value, &number))
+		s->in_place = number != 0;
+	else if ((value = rt_after_prefix(var, "GMEM_EXPLAIN=")))
+		ov_config.explain = *value == '1';
+	else if ((value = rt_after_prefix(var, "GMEM_ALLOW_UNSERVED=")))
+		ov_config.allow_unserved = *value == '1';
+}
+
+/* The whole environment as it was at exec; NULL when it cannot be read. */
+static char *read_environment(size_t *ret_size)
+{
+	long fd = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)"/proc/self/environ", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	size_t size = 2UL << 20, have = 0;
+	char *buf = rt_is_err(fd) ? NULL : rt_alloc(size);
+	long n = buf ? 1 : 0;
+
+	while (n > 0 && have < size - 1) {
+		n = rt_syscall_raw(__NR_read, fd, (long)(buf + have), (long)(size - 1 - have), 0, 0, 0);
+		if (n > 0)
+			have += (size_t)n;
+	}
+	if (!rt_is_err(fd))
+		rt_close((int)fd);
+	*ret_size = size;
+	return buf;
+}
+
+static bool start(const struct settings *s)
+{
+	struct core_shape shape = core_shape_mainline;
+	struct dev_config config = { .file_created = ov_report_file,
+				     .file_gone = ov_report_file_gone,
+				     .notice = ov_report_notice };
+	const struct core_profile *profile = core_profile_find(s->profile);
+	int ret;
+
+	if (!profile)
+		return false;
+	if (s->host_shape && !core_shape_parse(&shape, s->host_shape))
+		return false;
+	if (core_sys_init(&config.sys, profile, &shape, s->vm_types, s->in_place) < 0)
+		return false;
+	host_fd_init();
+	ret = dev_init(&config);
+	if (ret == 0)
+		ret = host_init(s->engine);
+	return ret == 0;
+}
+
+static __attribute__((constructor)) void init(void)
+{
+	struct settings s = { .in_place = -1 };
+	size_t size;
+	char *env = read_environment(&size);
+
+	if (!env)
+		return;
+	for (const char *var = env; *var; var += rt_strlen(var) + 1)
+		take_variable(&s, var);
+	for (unsigned id = 0; s.profile && id < OV_NEXT_COUNT; id++)
+		ov_next_lookup(id);
+	if (s.profile && start(&s)) {
+		ov_config.active = true;
+		ov_signal_init();
+		ov_report_init();
+		ov_fd_scan();
+	}
+	rt_free(env, size);
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/*
+ * overlay/ioctl.c - ioctl(2): to the device when it is KVM's, or an object's
+ */
+#include <asm/ioctls.h>
+#include <linux/fs.h>
+
+#include "host/fd.h"
+#include "overlay/overlay.h"
+#include "rt/user.h"
+#include "uapi/kvm.h"
+
+#define IS_KVM(cmd) (((cmd) >> 8 & 0xff) == KVMIO)
+
+/*
+ * The program's own filter must have its say about calls that never reach the
+ * kernel: make the call on the placeholder, which knows no such command.
+ */
+static long ask_filter(int fd, u32 cmd, u64 arg)
+{
+	long ret;
+
+	if (!ov_filtered)
+		return 0;
+	ret = ov_raw(__NR_ioctl, fd, cmd, arg);
+	return ret == -ENOTTY ? 0 : ret;
+}
+
+/* A descriptor that was made by the call stands for an object at once. */
+static void learn(long fd)
+{
+	struct dev_object *obj = ov_fd_get((int)fd);
+
+	if (obj)
+		dev_put(obj);
+}
+
+static bool makes_fd(u32 cmd)
+{
+	return cmd == KVM_CREATE_VM || cmd == KVM_CREATE_GUEST_MEMFD;
+}
+
+static long kvm_ioctl(int fd, u32 cmd, u64 arg, bool *served)
+{
+	struct core_err err = { .rule = RULE_NONE };
+	struct dev_object *obj;
+	struct ov_guard guard;
+	long ret;
+
+	*served = true;
+	ret = ask_filter(fd, cmd, arg);
+	if (ret < 0)
+		return ret;
+	ov_enter(&guard);
+	obj = ov_fd_find(fd);
+	if (obj) {
+		ret = dev_ioctl(obj, cmd, arg, &err);
+		if (ret >= 0 && makes_fd(cmd))
+			learn(ret);
+		dev_put(obj);
+	} else {
+		*served = false;
+	}
+	if (ret < 0)
+		ov_report_refusal(dev_ioctl_name(cmd), &err);
+	ov_leave(&guard);
+	return ret;
+}
+
+/* Commands that the VFS answers itself are alike on the placeholder; the rest is unknown to our objects. */
+static long other_ioctl(struct dev_object *obj, int fd, u32 cmd, u64 arg)
+{
+	u32 block_size = RT_PAGE_SIZE, unread = 0;
+
+	switch (cmd) {
+	case FIOCLEX:
+	case FIONCLEX:
+	case FIONBIO:
+	case FIOASYNC:
+		return ov_raw(__NR_ioctl, fd, cmd, arg);
+	case FIGETBSZ:
+		return obj->kind == DEV_GMEM ? rt_copy_out(arg, &block_size, sizeof(block_size)) : -ENOTTY;
+	case FIONREAD:
+		if (obj->kind != DEV_GMEM || core_fileop_result(dev_sys()->profile, CORE_FILEOP_FIONREAD) < 0)
+			break;
+		return rt_copy_out(arg, &unread, sizeof(unread));
+	}
+	return obj->kind == DEV_SYSTEM ? -EINVAL : -ENOTTY;
+}
+
+static long object_ioctl(int fd, u32 cmd, u64 arg, bool *served)
+{
+	struct dev_object *obj;
+	struct ov_guard guard;
+	long ret = 0;
+
+	ov_enter(&guard);
+	obj = ov_fd_get(fd);
+	*served = obj != NULL;
+	if (obj) {
+		ret = other_ioctl(obj, fd, cmd, arg);
+		dev_put(obj);
+	}
+	ov_leave(&guard);
+	return ret;
+}
+
+/* The request is int in some C libraries: only the low 32 bits count. */
+int ov_ioctl(int fd, unsigned long request, u64 arg)
+{
+	u32 cmd = (u32)request;
+	struct dev_object *obj;
+	bool served = false;
+	long ret = 0;
+
+	if (IS_KVM(cmd) && ov_config.active) {
+		obj = ov_fd_peek(fd);
+		if (obj && cmd == KVM_CHECK_EXTENSION && !ov_filtered && dev_cap_fast(obj, arg, &ret))
+			return (int)ret;
+		ret = kvm_ioctl(fd, cmd, arg, &served);
+	} else if (ov_fd_peek(fd)) {
+		ret = object_ioctl(fd, cmd, arg, &served);
+	}
+	if (!served)
+		ret = ov_raw(__NR_ioctl, fd, request, arg);
+	return (int)ov_ret(ret);
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+/*
+ * overlay/open.c - /dev/kvm and the module's parameters by name
+ */
+#include <linux/fcntl.h>
+
+#include "device/param.h"
+#include "overlay/overlay.h"
+#include "rt/string.h"
+#include "rt/user.h"
+
+/* The names that gmem serves; anything longer is not one of them. */
+#define PATH_LONGEST 96
+static const char kvm_path[] = "/dev/kvm";
+static const char param_dir[] = "/sys/module/kvm/parameters/";
+
+enum ov_path ov_path_classify(u64 path, char *param, size_t size)
+{
+	char text[PATH_LONGEST];
+	const char *rest;
+	size_t n;
+
+	/* The first bytes decide nearly always; both names are longer than these. */
+	if (!ov_config.active || rt_copy_string_in(text, path, 5) == -EFAULT)
+		return OV_PATH_OTHER;
+	if (text[0] != '/' || (text[1] != 'd' && text[1] != 's'))
+		return OV_PATH_OTHER;
+	if (rt_copy_string_in(text, path, sizeof(text)) < 0)
+		return OV_PATH_OTHER;
+	if (rt_streq(text, kvm_path))
+		return OV_PATH_KVM;
+	rest = rt_after_prefix(text, param_dir);
+	if (!rest)
+		return OV_PATH_OTHER;
+	n = rt_strlen(rest);
+	if (n >= size)
+		return OV_PATH_OTHER;
+	memcpy(param, rest, n + 1);
+	return OV_PATH_PARAM;
+}
+
+static long open_kvm(int flags)
+{
+	struct ov_guard guard;
+	struct dev_object *obj;
+	int fd;
+
+	ov_enter(&guard);
+	fd = dev_open(flags);
+	obj = fd < 0 ? NULL : ov_fd_get(fd);
+	if (obj)
+		dev_put(obj);
+	ov_leave(&guard);
+	return fd;
+}
+
+int ov_param_open(const char *param, int flags)
+{
+	struct ov_guard guard;
+	int fd;
+
+	ov_enter(&guard);
+	fd = dev_param_open(param, flags);
+	ov_leave(&guard);
+	return fd;
+}
+
+/* True when the path is gmem's; then *ret is the answer. */
+static bool open_ours(const char *path, int flags, long *ret)
+{
+	char param[PATH_LONGEST];
+
+	switch (ov_path_classify((u64)(uintptr_t)path, param, sizeof(param))) {
+	case OV_PATH_KVM:
+		*ret = open_kvm(flags);
+		return true;
+	case OV_PATH_PARAM:
+		*ret = ov_param_open(param, flags);
+		return true;
+	case OV_PATH_OTHER:
+		break;
+	}
+	return false;
+}
+
+static long opened(long fd)
+{
+	if (fd >= 0)
+		ov_fd_forget((int)fd);
+	return fd;
+}
+
+int ov_open(const char *path, int flags, unsigned mode)
+{
+	long ret;
+
+	if (!open_ours(path, flags, &ret))
+		ret = opened(ov_next_call(OV_NEXT_open, __NR_open, (long)path, flags, mode, 0, 0, 0));
+	return (int)ov_ret(ret);
+}
+
+int ov_open_2(const char *path, int flags)
+{
+	return ov_open(path, flags, 0);
+}
+
+int ov_openat(int dir, const char *path, int flags, unsigned mode)
+{
+	long ret;
+
+	/* Both names are absolute: the directory does not matter. */
+	if (!open_ours(path, flags, &ret))
+		ret = opened(ov_next_call(OV_NEXT_openat, __NR_openat, dir, (long)path, flags, mode, 0, 0));
+	return (int)ov_ret(ret);
+}
+
+int ov_openat_2(int dir, const char *path, int flags)
+{
+	return ov_openat(dir, path, flags, 0);
+}
+
+static int mode_flags(const char *mode)
+{
+	bool plus = false, cloexec = false;
+
+	for (const char *m = mode; *m; m++) {
+		plus |= *m == '+';
+		cloexec |= *m == 'e';
+	}
+	return (plus ? O_RDWR : *mode == 'r' ? O_RDONLY : O_WRONLY) | (cloexec ? O_CLOEXEC : 0);
+}
+
+void *ov_fopen(const char *path, const char *mode)
+{
+	void *(*next_fopen)(const char *, const char *) = (void *(*)(const char *, const char *))ov_next_lookup(OV_NEXT_fopen);
+	void *(*next_fdopen)(int, const char *) = (void *(*)(int, const char *))ov_next_lookup(OV_NEXT_fdopen);
+	char param[PATH_LONGEST];
+	long fd;
+
+	if (ov_path_classify((u64)(uintptr_t)path, param, sizeof(param)) == OV_PATH_OTHER)
+		return next_fopen ? next_fopen(path, mode) : NULL;
+	if (!next_fdopen || !open_ours(path, mode_flags(mode), &fd))
+		return NULL;
+	if (fd < 0) {
+		ov_ret(fd);
+		return NULL;
+	}
+	return next_fdopen((int)fd, mode);
+}
+
+/* Whether a name of ours can be accessed: /dev/kvm for reading and writing, parameters for reading. */
+static bool access_ours(const char *path, int mode, long *ret)
+{
+	char param[PATH_LONGEST];
+
+	switch (ov_path_classify((u64)(uintptr_t)path, param, sizeof(param))) {
+	case OV_PATH_KVM:
+		*ret = mode & 1 ? -EACCES : 0;
+		return true;
+	case OV_PATH_PARAM:
+		*ret = !dev_param_exists(param) ? -ENOENT : mode & 3 ? -EACCES : 0;
+		return true;
+	case OV_PATH_OTHER:
+		break;
+	}
+	return false;
+}
+
+int ov_access(const char *path, int mode)
+{
+	long ret;
+
+	if (!access_ours(path, mode, &ret))
+		ret = ov_next_call(OV_NEXT_access, __NR_access, (long)path, mode, 0, 0, 0, 0);
+	return (int)ov_ret(ret);
+}
+
+int ov_faccessat(int dir, const char *path, int mode, int flags)
+{
+	long ret;
+
+	if (!access_ours(path, mode, &ret))
+		ret = ov_next_call(OV_NEXT_faccessat, __NR_faccessat2, dir, (long)path, mode, flags, 0, 0);
+	return (int)ov_ret(ret);
+}

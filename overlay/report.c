@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+/*
+ * overlay/report.c - what the broker is told, and asked
+ *
+ * Messages go out without waiting; when the broker is gone or slow they are
+ * dropped, never the program held up.  Only ov_adopt() waits for an answer, for
+ * a bounded time.  One socket per process image; a forked child opens its own.
+ */
+#include <linux/fcntl.h>
+#include <linux/poll.h>
+#include <linux/socket.h>
+#include <linux/un.h>
+
+#include "host/fd.h"
+#include "overlay/overlay.h"
+#include "rt/format.h"
+#include "rt/lock.h"
+#include "rt/string.h"
+
+#define AF_UNIX_      1
+#define SOCK_SEQPACKET_CLOEXEC (5 | 02000000)
+#define SOL_SOCKET_   1
+#define SCM_RIGHTS_   1
+#define MSG_DONTWAIT_ 0x40
+#define MSG_NOSIGNAL_ 0x4000
+#define MSG_CMSG_CLOEXEC_ 0x40000000
+#define ADOPT_TIMEOUT_MS 2000
+
+/* The C library's struct msghdr is the kernel's. */
+struct msghdr {
+	void *name;
+	u32 namelen;
+	struct iovec {
+		void *base;
+		size_t len;
+	} *iov;
+	size_t iovlen;
+	void *control;
+	size_t controllen;
+	int flags;
+};
+
+struct rights {
+	size_t len;
+	int level, type;
+	int fds[4];
+};
+
+static int broker_fd = -1;
+static struct rt_lock adopt_lock = RT_LOCK_INIT;
+
+static void connect_broker(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX_ };
+	size_t n = rt_strlen(ov_config.broker);
+	long fd;
+
+	if (!n || n + 1 > sizeof(addr.sun_path))
+		return;
+	fd = rt_syscall_raw(__NR_socket, AF_UNIX_, SOCK_SEQPACKET_CLOEXEC, 0, 0, 0, 0);
+	if (rt_is_err(fd))
+		return;
+	memcpy(addr.sun_path + 1, ov_config.broker, n);
+	if (rt_is_err(rt_syscall_raw(__NR_connect, fd, (long)&addr, (long)(offsetof(struct sockaddr_un, sun_path) + 1 + n), 0,
+				     0, 0))) {
+		rt_close((int)fd);
+		return;
+	}
+	broker_fd = host_fd_hide((int)fd);
+}
+
+static void prepare(struct wire_msg *msg, enum wire_kind kind)
+{
+	memset(msg, 0, sizeof(*msg));
+	msg->version = WIRE_VERSION;
+	msg->kind = kind;
+	msg->pid = (s32)rt_getpid();
+	msg->tid = (s32)rt_gettid();
+}
+
+static bool send_msg(struct wire_msg *msg, const int *fds, unsigned nr_fds)
+{
+	struct rights rights = { .len = offsetof(struct rights, fds) + nr_fds * sizeof(int),
+				 .level = SOL_SOCKET_,
+				 .type = SCM_RIGHTS_ };
+	struct iovec iov = { msg, sizeof(*msg) };
+	struct msghdr hdr = { .iov = &iov, .iovlen = 1 };
+
+	if (broker_fd < 0)
+		return false;
+	for (unsigned i = 0; i < nr_fds; i++)
+		rights.fds[i] = fds[i];
+	if (nr_fds) {
+		hdr.control = &rights;
+		hdr.controllen = rights.len;
+	}
+	return !rt_is_err(rt_syscall_raw(__NR_sendmsg, broker_fd, (long)&hdr, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0, 0));
+}
+
+static void set_text(char *dst, size_t size, const char *src)
+{
+	rt_format(dst, size, "%s", src ? src : "");
+}
+
+static void say_hello(void)
+{
+	struct wire_msg msg;
+	long n;
+
+	prepare(&msg, WIRE_HELLO);
+	n = rt_syscall_raw(__NR_readlink, (long)"/proc/self/exe", (long)msg.text, sizeof(msg.text) - 1, 0, 0, 0);
+	if (n < 0)
+		msg.text[0] = '\0';
+	send_msg(&msg, NULL, 0);
+}
+
+void ov_report_init(void)
+{
+	connect_broker();
+	say_hello();
+}
+
+void ov_report_forked(void)
+{
+	host_fd_close(broker_fd);
+	broker_fd = -1;
+	ov_report_init();
+}
+
+void ov_report_refusal(const char *call, const struct core_err *err)
+{
+	struct wire_msg msg;
+
+	if (!ov_config.explain || err->rule == RULE_NONE)
+		return;
+	prepare(&msg, WIRE_REFUSAL);
+	msg.rule = err->rule;
+	msg.error = err->error;
+	msg.value = err->value;
+	msg.expected = err->expected;
+	set_text(msg.call, sizeof(msg.call), call);
+	set_text(msg.object, sizeof(msg.object), err->object);
+	send_msg(&msg, NULL, 0);
+}
+
+/* One line per instruction, then powers of two: a loop over a private page must not become a flood. */
+#define TOUCH_SLOTS 256
+static struct {
+	_Atomic u64 pc;
+	_Atomic u64 count;
+} touches[TOUCH_SLOTS];
+
+static bool touch_due(u64 pc, u64 *count)
+{
+	unsigned slot = (unsigned)((pc * 0x9e3779b97f4a7c15ULL) >> 56) % TOUCH_SLOTS;
+
+	if (touches[slot].pc != pc) {
+		touches[slot].pc = pc;
+		touches[slot].count = 0;
+	}
+	*count = ++touches[slot].count;
+	return (*count & (*count - 1)) == 0;
+}
+
+void ov_report_touch(const struct host_fault *fault, const void *addr, u64 pc, bool write)
+{
+	struct dev_gmem *g = fault->file->owner;
+	struct dev_conversion by;
+	struct wire_msg msg;
+
+	if (!ov_config.explain)
+		return;
+	prepare(&msg, WIRE_TOUCH);
+	if (!touch_due(pc, &msg.count))
+		return;
+	msg.address = (u64)(uintptr_t)addr;
+	msg.pc = pc;
+	msg.file = fault->file->id;
+	msg.offset = fault->offset;
+	msg.size = fault->file->size;
+	msg.write = write;
+	if (fault->beyond_end)
+		set_text(msg.text, sizeof(msg.text), "the offset lies beyond the end of the file");
+	else if (dev_gmem_converted_by(g, fault->offset >> RT_PAGE_SHIFT, &by))
+		rt_format(msg.text, sizeof(msg.text), "made private by KVM_SET_MEMORY_ATTRIBUTES2 of thread %d in process %d",
+			  by.tid, by.pid);
+	else
+		set_text(msg.text, sizeof(msg.text), "private since its creation without GUEST_MEMFD_FLAG_INIT_SHARED");
+	send_msg(&msg, NULL, 0);
+}
+
+void ov_report_notice(const char *text)
+{
+	struct wire_msg msg;
+
+	prepare(&msg, WIRE_NOTICE);
+	set_text(msg.text, sizeof(msg.text), text);
+	send_msg(&msg, NULL, 0);
+}
+
+void ov_report_unserved(const char *path, const char *why, int error)
+{
+	struct wire_msg msg;
+
+	prepare(&msg, WIRE_UNSERVED);
+	msg.error = error;
+	rt_format(msg.text, sizeof(msg.text), "%s: %s", path, why);
+	send_msg(&msg, NULL, 0);
+}
+
+static void describe_file(struct wire_msg *msg, enum wire_kind kind, const struct dev_gmem *g)
+{
+	prepare(msg, kind);
+	msg->dev = g->obj.host.id.dev;
+	msg->ino = g->obj.host.id.ino;
+	msg->size = g->core.size;
+	msg->flags = g->core.flags;
+	msg->vm_type = g->vm->core.type;
+	msg->file = g->host.id;
+}
+
+void ov_report_file(struct dev_gmem *g)
+{
+	const int fds[3] = { g->obj.host.keep, g->host.backing, g->host.state };
+	struct wire_msg msg;
+
+	describe_file(&msg, WIRE_FILE, g);
+	send_msg(&msg, fds, 3);
+}
+
+void ov_report_file_gone(struct dev_gmem *g)
+{
+	struct wire_msg msg;
+
+	describe_file(&msg, WIRE_FILE_GONE, g);
+	send_msg(&msg, NULL, 0);
+}
+
+/* The broker's answer, with its descriptors; false when it does not come in time. */
+static bool receive_answer(struct wire_msg *msg, struct rights *rights)
+{
+	struct pollfd ready = { .fd = broker_fd, .events = POLLIN };
+	struct iovec iov = { msg, sizeof(*msg) };
+	struct msghdr hdr = { .iov = &iov, .iovlen = 1, .control = rights, .controllen = sizeof(*rights) };
+	long n = rt_syscall_raw(__NR_poll, (long)&ready, 1, ADOPT_TIMEOUT_MS, 0, 0, 0);
+
+	if (n <= 0)
+		return false;
+	n = rt_syscall_raw(__NR_recvmsg, broker_fd, (long)&hdr, MSG_DONTWAIT_ | MSG_CMSG_CLOEXEC_, 0, 0, 0);
+	return n == (long)sizeof(*msg) && msg->version == WIRE_VERSION;
+}
+
+struct dev_gmem *ov_adopt(struct host_ident id)
+{
+	struct rights rights = { .len = 0 };
+	struct dev_gmem *g = NULL;
+	struct wire_msg msg;
+	bool answered;
+
+	prepare(&msg, WIRE_ADOPT);
+	msg.dev = id.dev;
+	msg.ino = id.ino;
+	rt_lock(&adopt_lock);
+	answered = send_msg(&msg, NULL, 0) && receive_answer(&msg, &rights);
+	rt_unlock(&adopt_lock);
+	if (answered && msg.kind == WIRE_FILE && rights.len == offsetof(struct rights, fds) + 3 * sizeof(int))
+		g = dev_gmem_adopt(rights.fds[0], rights.fds[1], rights.fds[2], msg.size, msg.flags, msg.vm_type, msg.file);
+	if (!g)
+		ov_report_notice("a guest_memfd of another process could not be adopted: ENODEV");
+	return g;
+}
