@@ -7,7 +7,8 @@
  * arguments that the function is given.  Not here, because they depend on the
  * process: for mmap the address (MAP_FIXED, MAP_FIXED_NOREPLACE), the limit of
  * locked memory and the number of mappings, all tested between the rules
- * mmap-length and mmap-range.
+ * mmap-length and mmap-range; and between mmap-growsdown and mmap-flag the
+ * commit limit, which makes a huge writable MAP_PRIVATE mapping ENOMEM (6.18.44).
  */
 #include "core/fileop.h"
 
