@@ -32,6 +32,7 @@ PRELOAD_SRC := $(PURE_SRC) $(call src,overlay)
 CLI_SRC := $(call src,cli)
 # What the command itself needs of the parts: tables and probes, hosted.
 UNIT_SRC := $(wildcard tests/unit_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz_*.c)
 RUN_SRC := $(wildcard tests/run_*.c) $(wildcard examples/*.c)
 BENCH_SRC := $(wildcard bench/*.c)
 
@@ -40,6 +41,7 @@ PRELOAD_OBJ := $(PRELOAD_SRC:%.c=$(O)/free/%.o) $(O)/free/overlay/exports.o
 HOSTED_OBJ := $(PURE_SRC:%.c=$(O)/hosted/%.o) $(O)/hosted/overlay/servable.o
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/hosted/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(O)/tests/%)
+FUZZ_BIN := $(FUZZ_SRC:tests/%.c=$(O)/tests/%)
 RUN_BIN := $(RUN_SRC:%.c=$(O)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(O)/%)
 
@@ -67,8 +69,11 @@ $(O)/libgmem-preload.so: $(PRELOAD_OBJ)
 $(O)/gmem: $(CLI_OBJ) $(HOSTED_OBJ)
 	$(CC) $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -o $@ $^
 
-# Unit tests link the hosted parts; run_* programs know nothing of gmem.
-$(O)/tests/unit_%: tests/unit_%.c $(HOSTED_OBJ) tests/tap.h
+# Unit tests and fuzzers link the hosted parts; run_* programs know nothing of gmem.
+$(O)/tests/unit_%: tests/unit_%.c $(HOSTED_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -o $@ $< $(HOSTED_OBJ) -lpthread
+$(O)/tests/fuzz_%: tests/fuzz_%.c $(HOSTED_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -o $@ $< $(HOSTED_OBJ) -lpthread
 
@@ -83,8 +88,29 @@ $(O)/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(CPPFLAGS) $(CFLAGS) -o $@ $< -lpthread
 
+# Tests: one command runs all; check-unit and check-sanitizers are parts of it.
+SANITIZED := asan tsan
+asan := address,undefined
+tsan := thread
+FUZZ_SECONDS ?= 60
+
+sanitized-%:
+	$(MAKE) O=$(O)-$* SANITIZE=$($*) CFLAGS="-O1 -g" unit-tests
+unit-tests: $(UNIT_BIN)
+check: all unit-tests $(FUZZ_BIN) $(SANITIZED:%=sanitized-%)
+	tests/check.sh $(O) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS)) $(UNIT_BIN) $(wildcard tests/*.t) \
+		$(foreach s,$(SANITIZED),$(UNIT_BIN:$(O)/%=$(O)-$(s)/%))
+check-unit: unit-tests
+	tests/check.sh $(O) $(UNIT_BIN)
+check-sanitizers: $(SANITIZED:%=sanitized-%)
+	tests/check.sh $(O) $(foreach s,$(SANITIZED),$(UNIT_BIN:$(O)/%=$(O)-$(s)/%))
+fuzz: $(FUZZ_BIN)
+	tests/check.sh $(O) -t $$(($(FUZZ_SECONDS) + 60)) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS))
+bench: all $(BENCH_BIN)
+	bench/run.sh $(O)
+
 clean:
 	rm -rf $(O)
 
-.PHONY: all clean
+.PHONY: all unit-tests check check-unit check-sanitizers fuzz bench clean
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
