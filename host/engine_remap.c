@@ -111,7 +111,7 @@ static int make_served(struct host_view *v, u64 region, u64 count)
 	if (ret)
 		return ret;
 	extra -= state_seams(v, pages);
-	region_bits_set(v->open, region, count, false);
+	region_set(v, region, count, false);
 	return 0;
 }
 
@@ -171,7 +171,7 @@ static int allow_run(struct host_view *v, u64 region, u64 count, bool exact, str
 	if (ret)
 		return ret;
 	if (!exact)
-		region_bits_set(v->open, region, count, true);
+		region_set(v, region, count, true);
 	extra += added;
 	return 0;
 }
@@ -213,7 +213,7 @@ static int remap_settle(struct host_view *v)
 	int ret = 0;
 
 	/* The empty file everywhere is exact where all is private. */
-	region_bits_set(v->open, 0, view_regions(v), true);
+	region_set(v, 0, view_regions(v), true);
 	for (run = shared_run(v, pages); run.count && !ret; run = shared_run(v, pages_after(pages, run)))
 		ret = for_runs(v, run, allow_run);
 	return ret;

@@ -20,6 +20,7 @@
 #include "host/engine.h"
 #include "host/host.h"
 #include "rt/alloc.h"
+#include "rt/string.h"
 #include "tests/tap.h"
 
 #define PAGE   4096UL

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tests/unit_host_calls.c - the program's calls on views: mprotect, mremap, mlock, madvise, fork
+ */
+#include "tests/unit_host.h"
+
+#include "uapi/mm.h"
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+#define PAGES 1024u
+
+static struct host_file file;
+
+/* Pages 0 to 99 are private, the rest is shared. */
+static char *fresh(void)
+{
+	file_new(&file, PAGES * PAGE, false);
+	convert(&file, 0, 100, true);
+	return map(&file, PAGES * PAGE, 0);
+}
+
+static void done(const char *engine, char *p, u64 pages)
+{
+	is(audit(&file), 0, "%s: audit", engine);
+	host_munmap(p, pages * PAGE);
+	is(file.views, 0, "%s: no view is left", engine);
+	host_file_fini(&file);
+}
+
+static void protections(const char *engine)
+{
+	char *p = fresh();
+
+	is(host_mprotect(p, PAGES * PAGE, PROT_READ | PROT_EXEC, -1), -EACCES, "%s: never executable", engine);
+	is(host_mprotect(p + 1, PAGE, PROT_READ, -1), -EINVAL, "%s: unaligned", engine);
+	is(host_mprotect(p, 0, PROT_READ, -1), 0, "%s: nothing", engine);
+	is(host_mprotect(p + 90 * PAGE, 20 * PAGE, PROT_READ, -1), 0, "%s: read-only across the seam", engine);
+	is(load(p + 95 * PAGE), SIGBUS, "%s: private stays private", engine);
+	is(load(p + 105 * PAGE), 0, "%s: shared can be read", engine);
+	is(store(p + 105 * PAGE, 1), SIGSEGV, "%s: but not written", engine);
+	is(host_mprotect(p + 90 * PAGE, 20 * PAGE, PROT_READ | PROT_WRITE, -1), 0, "%s: and back", engine);
+	is(load(p + 95 * PAGE), SIGBUS, "%s: which opens nothing", engine);
+	is(convert(&file, 50, 500, false), 0, "%s: convert across the pieces", engine);
+	is(store(p + 95 * PAGE, 1), 0, "%s: shared", engine);
+	is(convert(&file, 60, 400, true), 0, "%s: convert across the pieces", engine);
+	is(load(p + 95 * PAGE), SIGBUS, "%s: private", engine);
+	done(engine, p, PAGES);
+}
+
+static void remaps(const char *engine)
+{
+	char *p = fresh(), *q, *r;
+
+	p[200 * PAGE] = 7;
+	is(host_mremap(p, PAGES * PAGE, 600 * PAGE, 0, NULL), (long)p, "%s: shrink", engine);
+	q = (char *)host_mremap(p, 600 * PAGE, 2000 * PAGE, MREMAP_MAYMOVE, NULL);
+	ok(!rt_is_err((long)q), "%s: grow", engine);
+	is(q[200 * PAGE], 7, "%s: contents", engine);
+	is(load(q + 50 * PAGE), SIGBUS, "%s: private", engine);
+	is(load(q + 1024 * PAGE), SIGBUS, "%s: beyond the end", engine);
+	r = (char *)host_mremap(q, 0, 300 * PAGE, MREMAP_MAYMOVE, NULL);
+	ok(!rt_is_err((long)r) && r != q, "%s: duplicate", engine);
+	is(r[200 * PAGE], 7, "%s: contents", engine);
+	is(load(r + 50 * PAGE), SIGBUS, "%s: private", engine);
+	host_munmap(r, 300 * PAGE);
+	r = (char *)host_mremap(q, 2000 * PAGE, 2000 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	ok(!rt_is_err((long)r) && r != q, "%s: DONTUNMAP", engine);
+	is(load(q + 50 * PAGE), SIGBUS, "%s: the old place is private", engine);
+	is(load(r + 50 * PAGE), SIGBUS, "%s: the new one too", engine);
+	is(q[200 * PAGE] + r[200 * PAGE], 14, "%s: contents in both", engine);
+	host_munmap(q, 2000 * PAGE);
+	is(host_mremap(r, 3000 * PAGE, 4000 * PAGE, MREMAP_MAYMOVE, NULL), -EFAULT, "%s: more than there is", engine);
+	is(host_mremap(r, PAGE, 0, MREMAP_MAYMOVE, NULL), -EINVAL, "%s: to nothing", engine);
+	is(host_mremap(r, PAGE, PAGE, MREMAP_FIXED, r), -EINVAL, "%s: FIXED without MAYMOVE", engine);
+	done(engine, r, 2000);
+}
+
+static void locks(const char *engine)
+{
+	char *p = fresh();
+
+	is(host_mlock(p + 100 * PAGE, 20 * PAGE, 0, true), 0, "%s: mlock shared pages", engine);
+	is(host_madvise_drop(p + 100 * PAGE, PAGE, MADV_DONTNEED), -EINVAL, "%s: DONTNEED of them", engine);
+	is(host_madvise_drop(p + 100 * PAGE, PAGE, MADV_DONTNEED_LOCKED), 0, "%s: DONTNEED_LOCKED", engine);
+	is(host_mlock(p + 90 * PAGE, 20 * PAGE, 0, true), -ENOMEM, "%s: mlock across private pages", engine);
+	is(host_madvise_drop(p + 92 * PAGE, PAGE, MADV_DONTNEED), -EINVAL, "%s: which are locked all the same", engine);
+	is(convert(&file, 95, 20, true), 0, "%s: locked pages to private", engine);
+	is(load(p + 110 * PAGE), SIGBUS, "%s: refused", engine);
+	is(convert(&file, 95, 20, false), 0, "%s: and back", engine);
+	is(load(p + 110 * PAGE), 0, "%s: accessible", engine);
+	is(host_mlock(p, PAGES * PAGE, 0, false), 0, "%s: munlock", engine);
+	is(host_madvise_drop(p + 100 * PAGE, PAGE, MADV_DONTNEED), 0, "%s: DONTNEED again", engine);
+	done(engine, p, PAGES);
+}
+
+static void advices(const char *engine)
+{
+	char *p = fresh();
+
+	p[100 * PAGE] = 5;
+	is(host_madvise_drop(p, PAGES * PAGE, MADV_DONTNEED), 0, "%s: DONTNEED of everything", engine);
+	is(load(p + 99 * PAGE), SIGBUS, "%s: opens nothing", engine);
+	is(p[100 * PAGE], 5, "%s: loses nothing", engine);
+	is(host_madvise_populate(p + 100 * PAGE, 100 * PAGE, MADV_POPULATE_WRITE), 0, "%s: populate shared", engine);
+	is(host_madvise_populate(p + 99 * PAGE, 2 * PAGE, MADV_POPULATE_READ), -EFAULT, "%s: populate private", engine);
+	is(host_madvise_pass(p, PAGES * PAGE, MADV_HUGEPAGE), 0, "%s: HUGEPAGE", engine);
+	is(host_madvise_pass(p + 30 * PAGE, 100 * PAGE, MADV_RANDOM), 0, "%s: RANDOM in the middle", engine);
+	is(convert(&file, 20, 200, true), 0, "%s: convert across", engine);
+	is(host_file_punch(&file, (struct rt_pages){ 0, PAGES }), 0, "%s: punch", engine);
+	is(load(p + 99 * PAGE), SIGBUS, "%s: opens nothing", engine);
+	is(convert(&file, 0, PAGES, false), 0, "%s: to shared", engine);
+	is(p[100 * PAGE], 0, "%s: contents are gone", engine);
+	done(engine, p, PAGES);
+}
+
+static void own_guards(const char *engine)
+{
+	char *p = fresh();
+
+	if (!host_caps()->guard) {
+		is(host_madvise_guard(p, PAGE, MADV_GUARD_INSTALL), -EINVAL, "%s: no guards here", engine);
+		done(engine, p, PAGES);
+		return;
+	}
+	is(host_madvise_guard(p + 98 * PAGE, 4 * PAGE, MADV_GUARD_INSTALL), 0, "%s: guards", engine);
+	is(load(p + 101 * PAGE), SIGSEGV, "%s: on a shared page", engine);
+	is(load(p + 98 * PAGE), SIGSEGV, "%s: on a private page", engine);
+	is(load(p + 97 * PAGE), SIGBUS, "%s: not beside it", engine);
+	is(convert(&file, 98, 1, false), 0, "%s: the private one to shared", engine);
+	is(load(p + 98 * PAGE), SIGSEGV, "%s: still a guard", engine);
+	is(convert(&file, 101, 1, true), 0, "%s: the shared one to private", engine);
+	is(load(p + 101 * PAGE), SIGSEGV, "%s: still a guard", engine);
+	is(host_madvise_guard(p + 98 * PAGE, 4 * PAGE, MADV_GUARD_REMOVE), 0, "%s: remove", engine);
+	is(load(p + 98 * PAGE), 0, "%s: shared and open", engine);
+	is(load(p + 99 * PAGE), SIGBUS, "%s: private stays so", engine);
+	is(load(p + 101 * PAGE), SIGBUS, "%s: private stays so", engine);
+	is(load(p + 100 * PAGE), 0, "%s: shared and open", engine);
+	done(engine, p, PAGES);
+}
+
+static int child_checks(char *p, char *hidden)
+{
+	struct host_piece piece;
+
+	if (host_fork_child())
+		return 1;
+	if (load(p + 50 * PAGE) != SIGBUS || peek(p + 50 * PAGE, 1) != -EFAULT)
+		return 2;
+	if (load(p + 200 * PAGE) || p[200 * PAGE] != 9)
+		return 3;
+	if (store(p + 300 * PAGE, 4))
+		return 4;
+	if (host_view_next(hidden, hidden + PAGE, &piece) || peek(hidden, 1) != -EFAULT)
+		return 5;
+	if (convert(&file, 200, 1, true) || load(p + 200 * PAGE) != SIGBUS)
+		return 6;
+	if (convert(&file, 200, 1, false) || audit(&file))
+		return 7;
+	return 0;
+}
+
+static void forks(const char *engine)
+{
+	char *p = fresh(), *hidden = map(&file, PAGE, 500 * PAGE);
+	int status = 0;
+	pid_t pid;
+
+	p[200 * PAGE] = 9;
+	is(host_madvise_pass(hidden, PAGE, MADV_DONTFORK), 0, "%s: DONTFORK", engine);
+	host_fork_prepare();
+	pid = fork();
+	if (pid == 0)
+		_exit(child_checks(p, hidden));
+	host_fork_parent();
+	waitpid(pid, &status, 0);
+	is(status, 0, "%s: a child sees the same states", engine);
+	is(p[300 * PAGE], 4, "%s: and the same contents", engine);
+	is(load(p + 50 * PAGE), SIGBUS, "%s: the parent is still refused", engine);
+	is(load(hidden), 0, "%s: and keeps what the child did not get", engine);
+	host_munmap(hidden, PAGE);
+	done(engine, p, PAGES);
+}
+
+static void over(const char *engine)
+{
+	char *p = fresh();
+
+	is(host_mmap_over(p + 40 * PAGE, 10 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+	   (long)(p + 40 * PAGE), "%s: anonymous memory in the middle", engine);
+	is(load(p + 45 * PAGE), 0, "%s: is the program's own", engine);
+	ok(!host_view_overlaps(p + 40 * PAGE, 10 * PAGE), "%s: no view overlaps it", engine);
+	ok(host_view_overlaps(p + 39 * PAGE, 2 * PAGE), "%s: one lies before", engine);
+	is(convert(&file, 0, PAGES, false), 0, "%s: convert around it", engine);
+	is(convert(&file, 0, PAGES, true), 0, "%s: and back", engine);
+	is(load(p + 45 * PAGE), 0, "%s: it was not touched", engine);
+	is(host_view_map(&file, p + 40 * PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, 0), -EEXIST,
+	   "%s: FIXED_NOREPLACE", engine);
+	done(engine, p, PAGES);
+}
+
+static void all(const char *engine)
+{
+	protections(engine);
+	remaps(engine);
+	locks(engine);
+	advices(engine);
+	own_guards(engine);
+	forks(engine);
+	over(engine);
+}
+
+int main(void)
+{
+	handlers_install();
+	FOR_EACH_ENGINE(all);
+	return done_testing();
+}
