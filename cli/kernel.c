@@ -106,34 +106,35 @@ static u64 host_hva_limit(void)
 	return (la57 ? 1ULL << 56 : 1ULL << 47) - RT_PAGE_SIZE;
 }
 
-static unsigned host_gpa_bits(void)
+/* Without two-dimensional paging KVM walks shadow tables, which reach as far as the architecture. */
+static unsigned host_gpa_bits(bool tdp)
 {
 	unsigned a, b, c, d;
 
-	if (!__get_cpuid(0x80000008, &a, &b, &c, &d))
-		return core_shape_mainline.gpa_bits;
-	/* Bits 23:16 tell what guests may use, where the processor distinguishes. */
-	return a >> 16 & 0xff ? a >> 16 & 0xff : a & 0xff;
+	if (!tdp || !__get_cpuid(0x80000008, &a, &b, &c, &d))
+		return 52;
+	return a & 0xff;
 }
 
 int kernel_host_shape(struct core_shape *shape)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	u64 types;
+	bool tdp;
 
 	if (kvm < 0)
 		return -errno;
+	/* Pre-faulting wants two-dimensional paging; older kernels tell only by their modules' parameters. */
+	tdp = ask(kvm, KVM_CAP_PRE_FAULT_MEMORY) > 0 || parameter_is_yes("/sys/module/kvm_intel/parameters/ept") ||
+	      parameter_is_yes("/sys/module/kvm_amd/parameters/npt");
 	types = (u64)ask(kvm, KVM_CAP_VM_TYPES);
 	*shape = (struct core_shape){
 		.name = "host",
 		.sw_protected = types & 1 << KVM_X86_SW_PROTECTED_VM,
 		.private_mem = ask(kvm, KVM_CAP_MEMORY_ATTRIBUTES) || ask(kvm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES),
 		.smm = ask(kvm, CAP_X86_SMM) > 0,
-		/* Pre-faulting wants two-dimensional paging; older kernels tell only by their modules' parameters. */
-		.tdp = ask(kvm, KVM_CAP_PRE_FAULT_MEMORY) > 0 ||
-		       parameter_is_yes("/sys/module/kvm_intel/parameters/ept") ||
-		       parameter_is_yes("/sys/module/kvm_amd/parameters/npt"),
-		.gpa_bits = host_gpa_bits(),
+		.tdp = tdp,
+		.gpa_bits = host_gpa_bits(tdp),
 		.hva_limit = host_hva_limit(),
 		.vm_types = types & ~1ULL,
 		.cpus = (unsigned)ask(kvm, KVM_CAP_NR_VCPUS),
