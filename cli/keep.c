@@ -126,15 +126,13 @@ static enum use ask_lease(int fd)
 	return errno == EAGAIN ? USED : UNKNOWN;
 }
 
-static enum use inode_use(int fd)
+/* fd is the memfd's first open file: asked itself it would take one foreign writer for its own. */
+static enum use ask_by_reopen(int fd)
 {
-	enum use use = ask_lease(fd);
 	char path[40];
+	enum use use;
 	int probe;
 
-	if (use != USED)
-		return use;
-	/* A memfd's first open file is never granted a lease: is it one, without another writer? */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	probe = open(path, O_RDONLY | O_CLOEXEC);
 	if (probe < 0)
@@ -146,9 +144,9 @@ static enum use inode_use(int fd)
 
 static enum use file_use(const struct kept_file *file)
 {
-	enum use use = inode_use(file->fd[0]);
+	enum use use = ask_lease(file->fd[0]);
 
-	return use == UNUSED ? inode_use(file->fd[1]) : use;
+	return use == UNUSED ? ask_by_reopen(file->fd[1]) : use;
 }
 
 /* Drop the files without creator that nobody uses any more. */
