@@ -195,18 +195,35 @@ static void forget(struct file *file)
 	close(file->state);
 }
 
-/* Whether the broker still keeps the file, asked until it answers wanted or patience ends. */
-static bool kept(int fd, const struct file *file, bool wanted)
+static bool is_kept(int fd, const struct file *file)
 {
-	for (int waited = 0;; waited += 20) {
-		int fds[KEEP_FDS], error = adopt(fd, file, fds);
+	int fds[KEEP_FDS], error = adopt(fd, file, fds);
 
-		if (error == 0)
-			close_fds(fds, KEEP_FDS);
-		if ((error == 0) == wanted || waited > PATIENCE_MS)
-			return error == 0;
+	if (error == 0)
+		close_fds(fds, KEEP_FDS);
+	return error == 0;
+}
+
+/* Wait until the broker keeps the file, or does so no more; whether it came to that. */
+static bool becomes_kept(int fd, const struct file *file, bool wanted)
+{
+	for (int waited = 0; waited < PATIENCE_MS; waited += 20) {
+		if (is_kept(fd, file) == wanted)
+			return true;
 		usleep(20000);
 	}
+	return false;
+}
+
+/* Whether the broker keeps the file for longer than all its retries take. */
+static bool stays_kept(int fd, const struct file *file)
+{
+	for (int waited = 0; waited < 2 * RETRIES * RETRY_MS; waited += 20) {
+		if (!is_kept(fd, file))
+			return false;
+		usleep(20000);
+	}
+	return true;
 }
 
 static void test_reports(void)
@@ -306,20 +323,20 @@ static void test_creator_alive(void)
 	creator = dial(&run);
 	other = dial(&run);
 	announce(creator, &file);
-	is(kept(other, &file, true), true, "a file that was announced can be adopted");
-	is(kept(other, &file, false), true, "one just born is not taken for dead while its creator lives");
+	ok(becomes_kept(other, &file, true), "a file that was announced can be adopted");
+	ok(stays_kept(other, &file), "one just born is not taken for dead while its creator lives");
 
 	app = reopen(file.placeholder);
 	gone.kind = WIRE_FILE_GONE;
 	say(creator, &gone, NULL, 0);
-	is(kept(other, &file, false), true, "the creator's word alone does not end a file that somebody has open");
+	ok(stays_kept(other, &file), "the creator's word alone does not end a file that somebody has open");
 	close(app);
-	is(kept(other, &file, false), false, "... but its last close does, then");
+	ok(becomes_kept(other, &file, false), "... but its last close does, then");
 
 	announce(creator, &file);
-	is(kept(other, &file, true), true, "a file can be announced again");
+	ok(becomes_kept(other, &file, true), "a file can be announced again");
 	say(creator, &gone, NULL, 0);
-	is(kept(other, &file, false), false, "a file that is gone, and unused, is dropped while its creator lives");
+	ok(becomes_kept(other, &file, false), "a file that is gone, and unused, is dropped while its creator lives");
 	close(creator);
 	close(other);
 	forget(&file);
@@ -337,14 +354,14 @@ static void survives(int (*hold)(const struct file *file), void (*release)(int f
 	creator = dial(&run);
 	other = dial(&run);
 	announce(creator, &file);
-	kept(other, &file, true);
+	becomes_kept(other, &file, true);
 	held = hold(&file);
 	close(app);
 	forget(&file);
 	close(creator);
-	ok(kept(other, &file, false), "a file outlives its creator in %s", what);
+	ok(stays_kept(other, &file), "a file outlives its creator in %s", what);
 	release(held);
-	ok(!kept(other, &file, false), "... and dies with it");
+	ok(becomes_kept(other, &file, false), "... and dies with it");
 	close(other);
 	stop(&run);
 }
@@ -406,11 +423,11 @@ static void test_crash(void)
 	creator = dial(&run);
 	other = dial(&run);
 	announce(creator, &file);
-	kept(other, &file, true);
+	becomes_kept(other, &file, true);
 	/* Dies before the program got its descriptor. */
 	forget(&file);
 	close(creator);
-	ok(!kept(other, &file, false), "nothing is left of a file whose creator died before giving it out");
+	ok(becomes_kept(other, &file, false), "nothing is left of a file whose creator died before giving it out");
 	close(other);
 	stop(&run);
 }
@@ -428,7 +445,7 @@ static void test_contents(void)
 	creator = dial(&run);
 	announce(creator, &file);
 	other = dial(&run);
-	kept(other, &file, true);
+	becomes_kept(other, &file, true);
 	forget(&file);
 	close(creator);
 	is(adopt(other, &file, fds), 0, "after the creator's death the file is adopted");
