@@ -23,7 +23,7 @@ FREESTANDING := -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector -U
 	-fno-asynchronous-unwind-tables -fno-builtin -fcf-protection=none
 HOSTED := -DRT_HOSTED -DRT_FAULTS -D_GNU_SOURCE $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 
-PURE := rt core host device
+PURE := rt core cpu host device
 PARTS := $(PURE) overlay
 src = $(sort $(wildcard $(1)/*.c))
 
