@@ -109,8 +109,31 @@ fuzz: $(FUZZ_BIN)
 bench: all $(BENCH_BIN)
 	bench/run.sh $(O)
 
+# Manual pages: two are written, two are made from the tables in the command.
+MAN := man/gmem.1 man/gmem.7 $(O)/man/gmem-rules.7 $(O)/man/gmem-profiles.7
+man: $(MAN)
+$(O)/man/gmem-rules.7: $(O)/gmem
+	@mkdir -p $(@D)
+	$(O)/gmem explain --man > $@
+$(O)/man/gmem-profiles.7: $(O)/gmem
+	@mkdir -p $(@D)
+	$(O)/gmem profiles --man > $@
+
+VERSION := $(shell sed -n 's/.define GMEM_VERSION "\(.*\)"/\1/p' cli/cli.h)
+$(O)/gmem.pc: gmem.pc.in cli/cli.h FORCE
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' gmem.pc.in > $@
+
+# The command finds the preload object in ../lib/gmem of its own directory.
+install: $(O)/gmem $(O)/libgmem-preload.so $(O)/gmem.pc man
+	install -D -m 755 $(O)/gmem $(DESTDIR)$(PREFIX)/bin/gmem
+	install -D -m 755 $(O)/libgmem-preload.so $(DESTDIR)$(PREFIX)/lib/gmem/libgmem-preload.so
+	install -D -m 644 $(O)/gmem.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/gmem.pc
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 $(filter %.1,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(filter %.7,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man7
+
 clean:
 	rm -rf $(O)
 
-.PHONY: all unit-tests check check-unit check-sanitizers fuzz bench clean
+.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz bench clean
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

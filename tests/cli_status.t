@@ -26,6 +26,7 @@ fi
 	ulimit -c unlimited
 	cd "$work" || exit
 	"$gmem" run -- sh -c 'ulimit -c 0; kill -ABRT $$'
+	: the shell of these parentheses is the one that tells of the abort
 ) 2>/dev/null
 is "$(ls "$work")" "" "the broker leaves no core file of its own"
 
