@@ -37,7 +37,7 @@ static const struct option options[] = {
 	{ OPTION_FLAG, "all", FIELD(all), NULL, "one table of all profiles" },
 	{ OPTION_FLAG, "host", FIELD(host), NULL, "ask the real /dev/kvm" },
 	{ OPTION_FLAG, "json", FIELD(json), NULL, "print JSON" },
-	{ OPTION_END }
+	{ .kind = OPTION_END }
 };
 
 /* The answers of one kernel. */

@@ -35,7 +35,7 @@ struct doctor_options {
 
 static const struct option options[] = {
 	{ OPTION_FLAG, "json", offsetof(struct doctor_options, json), NULL, "print JSON" },
-	{ OPTION_END }
+	{ .kind = OPTION_END }
 };
 
 enum level { OK, INFO, NOTE, BAD };

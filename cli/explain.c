@@ -23,7 +23,7 @@ struct explain_options {
 static const struct option options[] = {
 	{ OPTION_FLAG, "json", FIELD(json), NULL, "print JSON" },
 	{ OPTION_FLAG, "man", FIELD(man), NULL, "print gmem-rules(7)" },
-	{ OPTION_END }
+	{ .kind = OPTION_END }
 };
 
 /* "6.18" in "linux-6.18" or "6.18" as 618 in base 1000; 0 if there is none. */

@@ -20,7 +20,7 @@ struct profiles_options {
 static const struct option options[] = {
 	{ OPTION_FLAG, "json", FIELD(json), NULL, "print JSON" },
 	{ OPTION_FLAG, "man", FIELD(man), NULL, "print gmem-profiles(7)" },
-	{ OPTION_END }
+	{ .kind = OPTION_END }
 };
 
 /* Properties by name, for JSON and the man page. */

@@ -34,54 +34,48 @@ void report_line(struct report *report, const char *fmt, ...)
 		return;
 }
 
-static bool is_call(const struct wire_msg *msg, const char *part)
-{
-	return strstr(msg->call, part) != NULL;
-}
-
-/* What kind of mask an argument of a call is; false for a plain number. */
-static bool mask_kind(const struct wire_msg *msg, enum words_kind *ret)
-{
-	if (!strcmp(msg->object, "attributes")) {
-		*ret = WORDS_ATTRIBUTES;
-		return true;
-	}
-	if (strcmp(msg->object, "flags") != 0)
-		return false;
-	if (is_call(msg, "CREATE_GUEST_MEMFD"))
-		*ret = WORDS_GMEM_FLAGS;
-	else if (is_call(msg, "USER_MEMORY_REGION"))
-		*ret = WORDS_SLOT_FLAGS;
-	else
-		return false;
-	return true;
-}
+/* Arguments that are masks, by call (part of its name; NULL: any) and object. */
+static const struct {
+	const char *call, *object;
+	enum words_kind kind;
+} masks[] = {
+	{ "CREATE_GUEST_MEMFD", "flags", WORDS_GMEM_FLAGS },
+	{ "USER_MEMORY_REGION", "flags", WORDS_SLOT_FLAGS },
+	{ "mmap", "flags", WORDS_MMAP_FLAGS },
+	{ NULL, "creation flags", WORDS_GMEM_FLAGS },
+	{ NULL, "attributes", WORDS_ATTRIBUTES },
+	{ NULL, "prot", WORDS_PROT },
+	{ "fallocate", "mode", WORDS_FALLOCATE_MODE },
+	{ "ENABLE_CAP", "args[0]", WORDS_HYPERCALLS },
+};
 
 /* Numbers that people write in decimal: descriptors, ids, types. */
-static bool is_decimal(const char *object)
-{
-	static const char *const names[] = { "fd", "guest_memfd", "slot", "type", "cap", "id", "vcpu_id",
-					     "vcpu id", "whence", "advice", "address space", "pages" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(object, names[i]))
-			return true;
-	}
-	return false;
-}
+static const char *const decimals[] = { "fd",	"guest_memfd", "slot",	  "cap",   "id",   "whence", "advice",
+					"type", "VM type",     "vm type", "pages", "nent", "address space" };
 
 static const char *value_text(const struct wire_msg *msg, u64 value, char buf[WORDS_MAX])
 {
-	enum words_kind kind;
+	bool decimal = false;
 
-	if (mask_kind(msg, &kind))
-		return words_mask(kind, value, buf);
+	for (size_t i = 0; i < RT_ARRAY_SIZE(masks); i++) {
+		if (!strcmp(msg->object, masks[i].object) && (!masks[i].call || strstr(msg->call, masks[i].call)))
+			return words_mask(masks[i].kind, value, buf);
+	}
+	for (size_t i = 0; i < RT_ARRAY_SIZE(decimals); i++)
+		decimal = decimal || !strcmp(msg->object, decimals[i]);
 	/* Descriptors and ids are ints: -1 looks better than 4294967295. */
-	if (is_decimal(msg->object))
+	if (decimal && (value == (u32)value || value == (u64)(s64)(s32)value))
 		snprintf(buf, WORDS_MAX, "%d", (int)value);
 	else
 		snprintf(buf, WORDS_MAX, "%#" PRIx64, value);
 	return buf;
+}
+
+/* Of a VM's type the set of all that work is expected. */
+static const char *expected_text(const struct wire_msg *msg, char buf[WORDS_MAX])
+{
+	return msg->rule == RULE_VM_TYPE ? words_mask(WORDS_VM_TYPES, msg->expected, buf) :
+					   value_text(msg, msg->expected, buf);
 }
 
 static const struct core_rule *rule_of(u32 id)
@@ -102,9 +96,9 @@ void report_refusal(struct report *report, const char *program, const struct wir
 	if (msg->object[0])
 		snprintf(object, sizeof(object), "%s = %s, ", msg->object, value_text(msg, msg->value, value));
 	if (msg->expected)
-		snprintf(limit, sizeof(limit), " (%s)", value_text(msg, msg->expected, expected));
+		snprintf(limit, sizeof(limit), " (%s)", expected_text(msg, expected));
 	report_line(report, "%s[%d/%d]: %s: %sexpected that %s%s: %s (rule %s; gmem explain %s)", program, msg->pid,
-		    msg->tid, msg->call, object, rule->check, limit, words_errno(msg->error, error), rule->slug,
+		    msg->tid, msg->call[0] ? msg->call : "ioctl", object, rule->check, limit, words_errno(msg->error, error), rule->slug,
 		    rule->slug);
 }
 

@@ -44,7 +44,7 @@ static const struct option options[] = {
 	{ OPTION_FLAG, "summary", FIELD(summary), NULL, "tell at the end what was served and refused" },
 	{ OPTION_FLAG, "allow-unserved", FIELD(allow_unserved), NULL, "start programs that cannot be served, too" },
 	{ OPTION_TEXT, "preload", FIELD(preload), "FILE", NULL },
-	{ OPTION_END }
+	{ .kind = OPTION_END }
 };
 
 /* The GMEM_* variables of overlay/wire.h, collected before the fork. */
@@ -115,6 +115,8 @@ static int pass_through(const struct verb *verb, const struct run_options *o, ch
 {
 	if (o->kernel.shape || o->kernel.vm_types || o->kernel.module_param || o->engine)
 		return options_error(&verb->usage, "--profile host passes the real kernel through: nothing can be set");
+	if (o->explain || o->report_file || o->summary)
+		return options_error(&verb->usage, "--profile host passes the real kernel through: nothing is reported");
 	execvp(argv[0], argv);
 	return not_started(argv[0], errno, NULL);
 }

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/falloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "uapi/kvm.h"
 
@@ -21,7 +23,7 @@ static const char *const vm_types[WORDS_VM_TYPE_COUNT] = {
 	[KVM_X86_SEV_ES_VM] = "sev-es",	  [KVM_X86_SNP_VM] = "snp",		      [KVM_X86_TDX_VM] = "tdx",
 };
 
-#define WORDS_PER_KIND 7
+#define WORDS_PER_KIND 12
 
 static const struct word words[WORDS_KINDS][WORDS_PER_KIND] = {
 	[WORDS_VM_TYPES] = {
@@ -40,6 +42,30 @@ static const struct word words[WORDS_KINDS][WORDS_PER_KIND] = {
 		{ KVM_MEM_LOG_DIRTY_PAGES, "LOG_DIRTY_PAGES" },
 		{ KVM_MEM_READONLY, "READONLY" },
 		{ KVM_MEM_GUEST_MEMFD, "GUEST_MEMFD" },
+	},
+	/* The type is a number; what has both bits is a type of its own, and found first. */
+	[WORDS_MMAP_FLAGS] = {
+		{ MAP_SHARED | MAP_PRIVATE, "MAP_SHARED_VALIDATE" },
+		{ MAP_SHARED, "MAP_SHARED" },
+		{ MAP_PRIVATE, "MAP_PRIVATE" },
+		{ MAP_FIXED, "MAP_FIXED" },
+		{ MAP_ANONYMOUS, "MAP_ANONYMOUS" },
+		{ MAP_GROWSDOWN, "MAP_GROWSDOWN" },
+		{ MAP_LOCKED, "MAP_LOCKED" },
+		{ MAP_NORESERVE, "MAP_NORESERVE" },
+		{ MAP_POPULATE, "MAP_POPULATE" },
+		{ MAP_HUGETLB, "MAP_HUGETLB" },
+		{ 0x80000, "MAP_SYNC" },
+	},
+	[WORDS_PROT] = { { PROT_READ, "PROT_READ" }, { PROT_WRITE, "PROT_WRITE" }, { PROT_EXEC, "PROT_EXEC" } },
+	[WORDS_FALLOCATE_MODE] = {
+		{ FALLOC_FL_KEEP_SIZE, "KEEP_SIZE" },
+		{ FALLOC_FL_PUNCH_HOLE, "PUNCH_HOLE" },
+		{ FALLOC_FL_COLLAPSE_RANGE, "COLLAPSE_RANGE" },
+		{ FALLOC_FL_ZERO_RANGE, "ZERO_RANGE" },
+		{ FALLOC_FL_INSERT_RANGE, "INSERT_RANGE" },
+		{ FALLOC_FL_UNSHARE_RANGE, "UNSHARE_RANGE" },
+		{ 0x80, "WRITE_ZEROES" },
 	},
 };
 
@@ -61,7 +87,7 @@ const char *words_mask(enum words_kind kind, u64 value, char buf[WORDS_MAX])
 		return strcpy(buf, "0");
 	buf[0] = '\0';
 	for (unsigned i = 0; (name = words_name(kind, i, &bit)); i++) {
-		if (!(value & bit))
+		if ((value & bit) != bit)
 			continue;
 		len += (size_t)snprintf(buf + len, WORDS_MAX - len, "%s%s", len ? "|" : "", name);
 		value &= ~bit;

@@ -20,12 +20,15 @@ enum words_kind {
 	WORDS_FEATURES,	       /* value of KVM_CAP_GUEST_MEMFD */
 	WORDS_HYPERCALLS,      /* bit numbers are hypercalls */
 	WORDS_SLOT_FLAGS,      /* KVM_MEM_* */
+	WORDS_MMAP_FLAGS,
+	WORDS_PROT,
+	WORDS_FALLOCATE_MODE,
 	WORDS_KINDS
 };
 
 /* "MMAP|INIT_SHARED|0x8": names, and what has none as one number; "0" for none.  Returns buf. */
 const char *words_mask(enum words_kind kind, u64 value, char buf[WORDS_MAX]);
-/* Name of the n-th lowest known bit's word, for listing: NULL beyond the last.  *bit is its mask. */
+/* The n-th word of a kind, NULL beyond the last; *bit is its mask. */
 const char *words_name(enum words_kind kind, unsigned n, u64 *bit);
 
 /* A capability's value by its nature: "yes", "32764", "PRIVATE". */

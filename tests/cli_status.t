@@ -77,11 +77,48 @@ is $? 125 "an unknown engine: 125"
 "$gmem" run --report-file "$work/none/file" -- true 2>/dev/null
 is $? 125 "a report file that cannot be written: 125"
 
+# A terminal's interrupt key reaches the whole process group: the program must get it once, not twice.
+cat >"$work/interrupt.py" <<'end'
+import os, pty, sys, time
+pid, tty = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "run", "python3", "-c", """
+import signal, time
+count = 0
+def handler(*_):
+    global count
+    count += 1
+signal.signal(signal.SIGINT, handler)
+print("ready", flush=True)
+end = time.time() + 1
+while time.time() < end:
+    time.sleep(0.1)
+print("interrupts:", count, flush=True)
+raise SystemExit(10 + count)
+"""])
+seen = b""
+while b"ready" not in seen:
+    seen += os.read(tty, 100)
+os.write(tty, b"\x03")
+try:
+    while os.read(tty, 100):
+        pass
+except OSError:
+    pass
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+end
+if command -v python3 >/dev/null; then
+	is "$(timeout 20 python3 "$work/interrupt.py" "$gmem")" 11 "the terminal's interrupt key reaches the program once, and does not end gmem"
+else
+	skip 1 "no python3"
+fi
+
 "$gmem" run --profile host -- sh -c 'exit 3'
 is $? 3 "--profile host passes the status through"
 "$gmem" run --profile host -- "$work/none" 2>/dev/null
 is $? 127 "... and tells a program that is not there"
-like "$("$gmem" run --profile host -- env)" "*PATH=*" "... and sets nothing"
+"$gmem" run --profile host --explain -- true 2>/dev/null
+is $? 125 "... so that options of gmem's are an error"
 [ -z "$("$gmem" run --profile host -- env | grep GMEM_PROFILE)" ]
-check "... of gmem's"
+check "... and sets nothing"
 done_testing
