@@ -90,20 +90,16 @@ long host_madvise_guard(void *addr, u64 len, int advice)
 	return advise(addr, len, advice, guard);
 }
 
-/* Which mappings a child gets: told to the kernel only where the engine lets it inherit any. */
+/* Which views a child maps anew; the kernel lets it inherit none. */
 static int inherit(struct host_view *v, u64 start, u64 end, int advice)
 {
-	u64 keep = v->start;
 	int ret = table_split(start);
 
 	if (!ret)
 		ret = table_split(end);
-	if (!ret && !host_engine->rebuild_in_child)
-		ret = (int)rt_madvise((void *)start, end - start, advice);
 	if (ret)
 		return ret;
-	keep = start;
-	v = host_table.views + table_find(keep);
+	v = host_table.views + table_find(start);
 	table_set(v, v->prot, advice == MADV_DONTFORK ? v->flags | VIEW_DONTFORK : v->flags & ~(u32)VIEW_DONTFORK);
 	return 0;
 }
@@ -160,6 +156,8 @@ static int note_locked(u64 start, u64 end, bool lock)
 		if (host_engine != &host_engine_dp)
 			rt_syscall_raw(__NR_munlock, (long)v->start, (long)(v->end - v->start), 0, 0, 0, 0);
 	}
+	table_merge(end);
+	table_merge(start);
 	return ret;
 }
 

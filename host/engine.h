@@ -43,6 +43,9 @@
 #define ATOMIC_U32(lvalue) ((u32 *)(uintptr_t)&(lvalue))
 #define ATOMIC_U64(lvalue) ((u64 *)(uintptr_t)&(lvalue))
 
+/* Reads what a writer may be changing and checks the sequence count afterwards: on purpose. */
+#define SEQUENCE_READER __attribute__((no_sanitize("thread")))
+
 #define REGION_SHIFT 21
 #define REGION_SIZE  (1ULL << REGION_SHIFT)
 #define ZAP_CHUNK    (64ULL << 20) /* a longer DONTNEED holds mmap_lock too long */
@@ -51,6 +54,7 @@ enum host_view_flags {
 	VIEW_LOCKED = 1 << 0,	/* mlock(2)ed as far as the program can tell */
 	VIEW_DONTFORK = 1 << 1, /* MADV_DONTFORK by the program */
 	VIEW_BROKEN = 1 << 2,	/* HOST-4: PROT_NONE whatever prot says */
+	VIEW_STALE = 1 << 3,	/* in a forked child: not yet mapped anew */
 };
 
 struct host_view {
@@ -65,14 +69,13 @@ struct host_view {
 
 struct host_engine {
 	const char *name;
-	/* VMAs are not inherited by fork(2): a child maps its views anew. */
-	bool rebuild_in_child;
 	int (*init)(void);
 	void (*fini)(void);
 
 	/*
-	 * Map v inaccessible (PROT_NONE or denied), at v->start when flags say so; returns the address.
+	 * Map v inaccessible (PROT_NONE or denied), at addr when flags say so; returns the address.
 	 * Everything closed, unless all_open: then every region is open, without markers.
+	 * Failing after the place has been cleared, it sets v->start to the place.
 	 */
 	long (*map)(struct host_view *v, u64 addr, int flags, bool all_open);
 	/* map() has been followed by open()s: let v->prot apply. */
@@ -139,6 +142,8 @@ void table_remove(u64 start, u64 end);
 bool table_lookup(u64 addr, struct host_view *ret);
 void table_read_enter(void);
 void table_read_exit(void);
+/* Views that touch at addr become one, if nothing tells them apart. */
+void table_merge(u64 addr);
 /* What the program did to a view. */
 void table_set(struct host_view *v, int prot, u32 flags);
 u64 *region_bits_new(u64 regions);

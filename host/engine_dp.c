@@ -151,6 +151,7 @@ static long dp_map(struct host_view *v, u64 addr, int flags, bool all_open)
 		error = rt_madvise((void *)ret, len, MADV_DONTFORK);
 	if (error) {
 		rt_munmap((void *)ret, len);
+		v->start = (u64)ret; /* what was there before is gone */
 		return error;
 	}
 	return ret;
@@ -209,7 +210,6 @@ static void dp_forget(struct host_view *v)
 
 const struct host_engine host_engine_dp = {
 	.name = "dp",
-	.rebuild_in_child = true,
 	.init = dp_init,
 	.fini = dp_fini,
 	.map = dp_map,

@@ -8,7 +8,7 @@
  * (EFAULT for system calls).  An open one maps the backing; MADV_GUARD_INSTALL drops a page
  * and leaves a marker that raises SIGSEGV, SEGV_MAPERR, which host_fault() tells
  * apart from the program's own guards.  There is no userfaultfd, and nothing is lost by
- * fork(2), close(2) or MADV_DONTNEED.
+ * close(2) or MADV_DONTNEED.
  *
  * Closing is one mmap(MAP_FIXED): it denies and drops at once.  Opening with
  * markers happens aside: map, mark, then mremap over the closed region, at once again.
@@ -32,11 +32,14 @@ static void eg_fini(void)
 {
 }
 
-/* MADV_DONTFORK is a property of the VMA that has just been replaced. */
-static void restore_flags(const struct host_view *v, u64 start, u64 len)
+/*
+ * A forked child must not inherit views: a conversion that runs before the child has
+ * entered itself among the file's processes would not reach them.  It maps them anew
+ * (host/fork.c).  The flag is the VMA's, which has just been replaced.
+ */
+static void set_dontfork(u64 start, u64 len)
 {
-	if (v->flags & VIEW_DONTFORK)
-		rt_syscall_raw(__NR_madvise, (long)start, (long)len, MADV_DONTFORK, 0, 0, 0);
+	rt_syscall_raw(__NR_madvise, (long)start, (long)len, MADV_DONTFORK, 0, 0, 0);
 }
 
 long eg_map(struct host_view *v, u64 addr, int flags, bool all_open)
@@ -50,7 +53,7 @@ long eg_map(struct host_view *v, u64 addr, int flags, bool all_open)
 
 int eg_expose(struct host_view *v)
 {
-	restore_flags(v, v->start, v->end - v->start);
+	set_dontfork(v->start, v->end - v->start);
 	return 0;
 }
 
@@ -68,7 +71,7 @@ int eg_place(struct host_view *v, u64 start, u64 len, bool backing, bool sure)
 		ret = rt_mmap((void *)start, len, prot, MAP_SHARED | MAP_FIXED, fd, off);
 	if (rt_is_err(ret))
 		return (int)ret;
-	restore_flags(v, start, len);
+	set_dontfork(start, len);
 	return 0;
 }
 
@@ -99,7 +102,7 @@ static int eg_open(struct host_view *v, u64 first, u64 count, struct rt_pages al
 	for (; run.count && !ret; run = private_run(v, pages_after(pages, run), allow))
 		ret = install((u64)aside + (view_addr(v, run.first) - start), run.count << RT_PAGE_SHIFT);
 	if (!ret) {
-		restore_flags(v, (u64)aside, len);
+		set_dontfork((u64)aside, len);
 		moved = rt_syscall(__NR_mremap, aside, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, start);
 		ret = rt_is_err(moved) ? (int)moved : 0;
 	}

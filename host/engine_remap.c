@@ -24,6 +24,7 @@
 #include <linux/mman.h>
 
 #include "host/engine.h"
+#include "rt/string.h"
 
 #define CACHE_SLOTS 128
 
@@ -32,8 +33,12 @@ static unsigned cache_next, cache_used;
 /* VMAs beyond those that the table counts: seams between runs in exact regions, an estimate. */
 static s64 extra;
 
+/* Also in a forked child, which inherits no mapping. */
 static int remap_init(void)
 {
+	memset(cache, 0, sizeof(cache));
+	cache_used = cache_next = 0;
+	extra = 0;
 	return 0;
 }
 
@@ -60,12 +65,21 @@ static s64 state_seams(const struct host_view *v, struct rt_pages pages)
 	return n > 0 ? n : 0;
 }
 
-/* VMAs that giving pages one state adds; each edge may become a seam. */
-static s64 seams_added(const struct host_view *v, struct rt_pages pages)
+/* Whether a seam lies between a page, if v has it, and one of that state beside it. */
+static s64 edge(const struct host_view *v, u64 page, bool is_private)
 {
-	struct rt_pages all = view_pages(v), wide = { pages.first ? pages.first - 1 : 0, pages.count + 2 };
+	if (!pages_and(view_pages(v), (struct rt_pages){ page, 1 }).count)
+		return 0;
+	return core_store_is_private(&v->file->store, page) != is_private;
+}
 
-	return 2 - state_seams(v, pages_and(wide, all));
+/* VMAs that giving pages one state adds. */
+static s64 seams_added(const struct host_view *v, struct rt_pages pages, bool is_private)
+{
+	struct rt_pages wide = { pages.first ? pages.first - 1 : 0, pages.count + 1 + (pages.first != 0) };
+	s64 before = state_seams(v, pages_and(wide, view_pages(v)));
+
+	return edge(v, pages.first - 1, is_private) + edge(v, pages.first + pages.count, is_private) - before;
 }
 
 static struct rt_pages exact_part(const struct host_view *v, u64 region, u64 count, struct rt_pages pages)
@@ -137,7 +151,7 @@ static int for_runs(struct host_view *v, struct rt_pages pages, run_op op)
 
 static int deny_run(struct host_view *v, u64 region, u64 count, bool exact, struct rt_pages part)
 {
-	s64 added = seams_added(v, part);
+	s64 added = seams_added(v, part, true);
 	int ret;
 
 	if (!exact)
@@ -157,7 +171,7 @@ static int remap_deny(struct host_view *v, struct rt_pages pages)
 
 static int allow_run(struct host_view *v, u64 region, u64 count, bool exact, struct rt_pages part)
 {
-	s64 added = seams_added(v, part);
+	s64 added = seams_added(v, part, false);
 	bool whole = part.count == region_pages(v, region, count).count;
 	int ret;
 

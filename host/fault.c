@@ -111,14 +111,15 @@ static bool serve(u64 addr)
 static enum host_fault_kind classify(const struct host_view *v, int signo, int code, u64 addr, struct host_fault *ret)
 {
 	struct rt_pages page = { ret->offset >> RT_PAGE_SHIFT, 1 };
-	u32 times;
+	u32 times, seq = __atomic_load_n(ATOMIC_U32(v->file->control->seq), __ATOMIC_RELAXED);
 
 	if (ret->offset >= v->file->size) {
 		ret->beyond_end = true;
 		return signo == SIGSEGV ? HOST_FAULT_OTHER : HOST_FAULT_BUS;
 	}
+	/* A writable view is PROT_NONE for an instant while it is made or replaced. */
 	if (signo == SIGSEGV && code == SEGV_ACCERR && !(v->flags & VIEW_BROKEN))
-		return HOST_FAULT_OTHER;
+		return (v->prot & PROT_WRITE) && retries(addr, seq) < RETRY_MAX ? HOST_FAULT_RETRY : HOST_FAULT_OTHER;
 	if (guard_covers(addr))
 		return signo == SIGSEGV ? HOST_FAULT_OTHER : HOST_FAULT_GUARD;
 	wait_transition(v->file->control, page);
@@ -126,7 +127,7 @@ static enum host_fault_kind classify(const struct host_view *v, int signo, int c
 		return HOST_FAULT_BUS;
 	if (serve(addr))
 		return HOST_FAULT_RETRY;
-	times = retries(addr, __atomic_load_n(ATOMIC_U32(v->file->control->seq), __ATOMIC_RELAXED));
+	times = retries(addr, seq);
 	if (times < RETRY_MAX || (times == RETRY_MAX && reapply(addr)))
 		return HOST_FAULT_RETRY;
 	if (times < 2 * RETRY_MAX)

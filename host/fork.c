@@ -17,7 +17,14 @@ void host_fork_parent(void)
 	table_unlock();
 }
 
-/* Map the view anew where it was. */
+static int bring_in_line(struct host_view *v, bool all_open)
+{
+	int ret = all_open ? 0 : host_engine->settle(v);
+
+	return ret ? ret : host_engine->expose(v);
+}
+
+/* Map the view anew where it was: nothing at all rather than something open. */
 static int rebuild(struct host_view *v)
 {
 	struct rt_pages pages = view_pages(v);
@@ -28,51 +35,108 @@ static int rebuild(struct host_view *v)
 	region_bits_set(v->open, 0, view_regions(v), all_open);
 	v->lazy = 0;
 	host_table.vmas += view_vmas(v);
-	table_set(v, v->prot, v->flags & ~(u32)(VIEW_LOCKED | VIEW_BROKEN));
-	ret = host_engine->map(v, v->start, MAP_SHARED | MAP_FIXED_NOREPLACE, all_open);
-	if (rt_is_err(ret))
-		return (int)ret;
-	if (!all_open)
-		ret = host_engine->settle(v);
-	if (!all_open && ret)
-		return (int)ret;
-	ret = host_engine->expose(v);
-	guard_reinstall(v, pages);
+	ret = host_engine->map(v, v->start, MAP_SHARED | MAP_FIXED, all_open);
+	ret = rt_is_err(ret) ? ret : bring_in_line(v, all_open);
+	if (ret)
+		rt_munmap((void *)v->start, v->end - v->start);
+	else
+		guard_reinstall(v, pages);
 	return (int)ret;
+}
+
+/* Locks are not inherited; what was given up is tried again. */
+static int inherit(struct host_view *v)
+{
+	u32 flags = v->flags;
+
+	table_set(v, v->prot, flags & ~(u32)(VIEW_LOCKED | VIEW_BROKEN | VIEW_STALE));
+	if (flags & VIEW_DONTFORK)
+		return -ENOENT;
+	return rebuild(v);
+}
+
+/*
+ * Map the child's views of a file, with the file lock held throughout: a conversion
+ * elsewhere must not change the states that they are made from.
+ */
+static int inherit_file(struct host_file *file)
+{
+	int ret = 0;
+
+	host_file_lock(file);
+	table_lock();
+	for (u64 i = 0; i < host_table.count;) {
+		struct host_view *v = host_table.views + i;
+		bool wanted = !(v->flags & VIEW_DONTFORK);
+		int error = v->file == file ? inherit(v) : 0;
+
+		if (!error) {
+			i++;
+			continue;
+		}
+		if (wanted)
+			ret = error;
+		table_remove(v->start, v->end);
+	}
+	table_unlock();
+	host_file_unlock(file);
+	return ret;
+}
+
+/* A view that has not been looked at since fork(2), or NULL. */
+static struct host_view *next_stale(void)
+{
+	for (u64 i = 0; i < host_table.count; i++)
+		if (host_table.views[i].flags & VIEW_STALE)
+			return host_table.views + i;
+	return NULL;
+}
+
+/* The places of the views are holes: nothing else must get there, such as an allocation. */
+static int reserve_places(void)
+{
+	int ret = 0;
+
+	for (u64 i = 0; i < host_table.count;) {
+		struct host_view *v = host_table.views + i;
+		u64 len = v->end - v->start;
+		long place = (long)v->start;
+
+		if (!(v->flags & VIEW_DONTFORK))
+			place = rt_mmap((void *)v->start, len, PROT_NONE,
+					MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+		if (!rt_is_err(place) && (u64)place != v->start) {
+			rt_munmap((void *)place, len); /* a kernel without NOREPLACE */
+			place = -EEXIST;
+		}
+		if (rt_is_err(place)) {
+			ret = (int)place;
+			table_remove(v->start, v->end);
+			continue;
+		}
+		table_set(v, v->prot, v->flags | VIEW_STALE);
+		i++;
+	}
+	return ret;
 }
 
 int host_fork_child(void)
 {
-	int ret = 0, error;
+	struct host_view *v;
+	int ret, error;
 
 	host_table.lock = (struct rt_lock)RT_LOCK_INIT;
 	host_table.readers = 0;
-	table_lock();
-	if (host_engine->rebuild_in_child) {
-		/* The inherited descriptor acts on the parent's memory. */
-		host_engine->fini();
-		ret = host_engine->init();
-	}
-	for (u64 i = 0; i < host_table.count;) {
-		struct host_view *v = host_table.views + i;
-		bool gone = v->flags & VIEW_DONTFORK;
-
-		error = 0;
-		if (!gone && host_engine->rebuild_in_child)
-			error = ret ? ret : rebuild(v);
-		else
-			table_set(v, v->prot, v->flags & ~(u32)VIEW_LOCKED);
-		if (error) {
-			/* Not there rather than open. */
-			rt_munmap((void *)v->start, v->end - v->start);
+	ret = reserve_places();
+	/* What the engine holds, an inherited userfaultfd, acts on the parent's memory. */
+	host_engine->fini();
+	error = host_engine->init();
+	ret = error ? error : ret;
+	while ((v = next_stale()) != NULL) {
+		error = inherit_file(v->file);
+		if (error && !ret)
 			ret = error;
-		}
-		if (gone || error)
-			table_remove(v->start, v->end);
-		else
-			i++;
 	}
-	table_unlock();
 	return ret;
 }
 

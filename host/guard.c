@@ -77,7 +77,7 @@ static int guard_remember(u64 start, u64 end)
 	return 0;
 }
 
-bool guard_covers(u64 addr)
+SEQUENCE_READER bool guard_covers(u64 addr)
 {
 	u32 seq, n;
 	bool found;

@@ -98,6 +98,8 @@ long view_map_locked(struct host_file *file, u64 addr, u64 len, int prot, int fl
 	ret = host_engine->map(&v, addr, MAP_SHARED | (flags & ~FLAGS_DROPPED), all_open);
 	if (rt_is_err(ret)) {
 		region_bits_free(v.open, regions);
+		if (v.start)
+			table_remove(v.start, v.start + len);
 		return ret;
 	}
 	v.start = (u64)ret;
@@ -109,6 +111,8 @@ long view_map_locked(struct host_file *file, u64 addr, u64 len, int prot, int fl
 		table_remove(v.start, v.end);
 		return ret;
 	}
+	table_merge(v.start);
+	table_merge(v.end);
 	return (long)v.start;
 }
 

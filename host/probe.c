@@ -182,6 +182,9 @@ int host_init(const char *name)
 		return -EINVAL;
 	if (!runs(engine))
 		return -EOPNOTSUPP;
+	/* Views live on what the engine holds open. */
+	if (host_table.count)
+		return engine == host_engine ? 0 : -EBUSY;
 	host_engine->fini();
 	host_engine = engine;
 	ret = engine->init();

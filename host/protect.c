@@ -43,6 +43,8 @@ static long protect_view(u64 start, u64 end, int prot, int pkey)
 	ret = protect(start, end - start, prot, pkey);
 	if (!ret)
 		table_set(v, prot, v->flags);
+	table_merge(end);
+	table_merge(start);
 	return ret;
 }
 
@@ -117,15 +119,28 @@ static long move_view(u64 old, u64 old_len, u64 new_len, int flags, u64 new_addr
 	return ret;
 }
 
+/* Only the end of the range goes: whatever it holds, and whatever the beginning is. */
+static long shrink(u64 old, u64 old_len, u64 new_len, int flags)
+{
+	long ret = 0;
+
+	if (!view_holding(old, 1)) {
+		ret = rt_syscall(__NR_mremap, old, new_len, new_len, flags);
+		if (rt_is_err(ret))
+			return ret;
+	}
+	if (old_len > new_len)
+		ret = view_unmap_locked(old + new_len, old_len - new_len);
+	return rt_is_err(ret) ? ret : (long)old;
+}
+
 static long remap_locked(u64 old, u64 old_len, u64 new_len, int flags, u64 new_addr)
 {
 	struct host_view *v;
 	long ret;
 
-	if (old_len >= new_len && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
-		ret = old_len > new_len ? view_unmap_locked(old + new_len, old_len - new_len) : 0;
-		return ret ? ret : (long)old;
-	}
+	if (old_len >= new_len && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
+		return shrink(old, old_len, new_len, flags);
 	if (flags & MREMAP_FIXED) {
 		ret = view_unmap_locked(new_addr, new_len);
 		if (ret)

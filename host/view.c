@@ -42,7 +42,7 @@ static void write_end(void)
 }
 
 /* First of n sorted views that ends after addr. */
-static u64 search(const struct host_view *views, u64 n, u64 addr)
+SEQUENCE_READER static u64 search(const struct host_view *views, u64 n, u64 addr)
 {
 	u64 low = 0;
 
@@ -98,6 +98,16 @@ u64 *region_bits_new(u64 regions)
 void region_bits_free(u64 *bits, u64 regions)
 {
 	rt_free(bits, (regions + 63) / 64 * 8);
+}
+
+/* The open regions of part, the first of which is region `first` of whole. */
+static void add_bits(struct host_view *whole, u64 first, const struct host_view *part)
+{
+	for (u64 i = 0, run, n = view_regions(part); i < n; i += run) {
+		run = region_run(part, i, n - i);
+		if (region_is_open(part, i))
+			region_bits_set(whole->open, first + i, run, true);
+	}
 }
 
 /* part lies within whole: give it bits of its own, equal to those of whole. */
@@ -168,6 +178,47 @@ void table_remove(u64 start, u64 end)
 	write_end();
 }
 
+static bool mergeable(const struct host_view *a, const struct host_view *b)
+{
+	bool same_region = ((b->off - 1) >> REGION_SHIFT) == (b->off >> REGION_SHIFT);
+
+	if (a->end != b->start || a->file != b->file || a->prot != b->prot || a->flags != b->flags)
+		return false;
+	if (a->off + (a->end - a->start) != b->off)
+		return false;
+	/* Cut within a region, both halves have a bit for it. */
+	return !same_region || region_is_open(a, view_regions(a) - 1) == region_is_open(b, 0);
+}
+
+/* What mprotect and the like cut must not stay cut for ever: mremap asks for one view. */
+void table_merge(u64 addr)
+{
+	u64 at = table_find(addr);
+	struct host_view *a = host_table.views + at - 1, *b = host_table.views + at, whole;
+	u64 skip;
+
+	if (at == 0 || at == host_table.count || b->start != addr || !mergeable(a, b))
+		return;
+	whole = *a;
+	whole.end = b->end;
+	whole.lazy = 0;
+	whole.open = region_bits_new(view_regions(&whole));
+	if (!whole.open)
+		return;
+	skip = (b->off >> REGION_SHIFT) - (a->off >> REGION_SHIFT);
+	add_bits(&whole, 0, a);
+	add_bits(&whole, skip, b);
+	host_table.vmas += view_vmas(&whole) - view_vmas(a) - view_vmas(b);
+	region_bits_free(a->open, view_regions(a));
+	region_bits_free(b->open, view_regions(b));
+	write_begin();
+	*a = whole;
+	memmove(b, b + 1, (host_table.count - at - 1) * sizeof(*b));
+	host_table.count--;
+	write_end();
+	whole.file->views--;
+}
+
 void table_set(struct host_view *v, int prot, u32 flags)
 {
 	write_begin();
@@ -176,7 +227,7 @@ void table_set(struct host_view *v, int prot, u32 flags)
 	write_end();
 }
 
-bool table_lookup(u64 addr, struct host_view *ret)
+SEQUENCE_READER bool table_lookup(u64 addr, struct host_view *ret)
 {
 	u32 seq;
 
@@ -211,7 +262,7 @@ void table_read_exit(void)
 	__atomic_fetch_sub(ATOMIC_U32(host_table.readers), 1, __ATOMIC_SEQ_CST);
 }
 
-bool host_view_overlaps(const void *addr, u64 len)
+SEQUENCE_READER bool host_view_overlaps(const void *addr, u64 len)
 {
 	u64 count = __atomic_load_n(ATOMIC_U64(host_table.count), __ATOMIC_RELAXED), start = (u64)addr;
 	u64 end = rt_add_wraps(start, len) ? ~0ULL : start + len;

@@ -65,7 +65,7 @@ static inline void handlers_install(void)
 }
 
 /* 0 when the load went through, else the signal. */
-__attribute__((noinline)) static int load(const void *addr)
+__attribute__((noinline, unused)) static int load(const void *addr)
 {
 	int signo = sigsetjmp(touch_jmp, 1);
 
@@ -79,7 +79,7 @@ __attribute__((noinline)) static int load(const void *addr)
 	return 0;
 }
 
-__attribute__((noinline)) static int store(void *addr, unsigned char byte)
+__attribute__((noinline, unused)) static int store(void *addr, unsigned char byte)
 {
 	int signo = sigsetjmp(touch_jmp, 1);
 
