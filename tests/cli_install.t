@@ -7,7 +7,7 @@ if [ ! -e "$build/libgmem-preload.so" ] || ! command -v make >/dev/null; then
 	echo "1..0 # SKIP nothing to install, or no make"
 	exit 77
 fi
-make -s O="$build" DESTDIR="$work/root" PREFIX=/opt/g install >"$work/log" 2>&1
+MAKEFLAGS= make -s O="$build" DESTDIR="$work/root" PREFIX=/opt/g install >"$work/log" 2>&1
 is $? 0 "make install DESTDIR= PREFIX="
 installed=$work/root/opt/g
 is "$(cd "$installed" && find . -type f | sort | tr '\n' ' ')" \
