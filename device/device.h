@@ -86,8 +86,12 @@ bool dev_fork_pending(void);
 /* Around fork(2), as rt_alloc_fork_*(). */
 void dev_fork_prepare(void);
 void dev_fork_done(void);
-/* After host_watch_forked(): watch every object again. */
-void dev_watch_again(void);
+/* In a forked child, after host_watch_forked(): what belonged to the parent alone is made anew. */
+void dev_forked_objects(void);
+/* Around exec(2): this process leaves those that share files, and comes back when exec failed. */
+void dev_exec_leave(bool leave);
+/* Another process shares a file of ours and asks for helpers (HOST_PEER_SIGNAL). */
+void dev_peers_called(void);
 
 /* Free what nothing refers to any more; cheap when nothing was closed. */
 void dev_reap(void);

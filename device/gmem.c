@@ -148,6 +148,15 @@ bool dev_gmem_converted_by(const struct dev_gmem *g, u64 page, struct dev_conver
 	return false;
 }
 
+/* Another process holds on to the range: the lowest page that it can still see. */
+static u64 lowest_shared(const struct core_file *file, struct rt_pages range)
+{
+	bool is_private;
+	u64 run = core_store_run(&file->store, range.first, range.count, &is_private);
+
+	return is_private && run < range.count ? range.first + run : range.first;
+}
+
 /* Steps 2 to 5 with the file lock held. */
 static int convert_locked(struct dev_gmem *g, struct rt_pages range, bool to_private, u64 *error_offset,
 			  struct core_err *err)
@@ -157,6 +166,10 @@ static int convert_locked(struct dev_gmem *g, struct rt_pages range, bool to_pri
 	if (ret != 0)
 		return ret < 0 ? ret : 0;
 	ret = host_convert_begin(&g->host, range, to_private);
+	if (ret == -EAGAIN) {
+		*error_offset = lowest_shared(&g->core, range) << RT_PAGE_SHIFT;
+		return core_refuse(err, RULE_CONVERT_PINNED, 0, "offset", *error_offset, 0);
+	}
 	if (ret < 0) {
 		/* Host mappings may be gone, as after the kernel's own failures; they come back on the next touch. */
 		*error_offset = range.first << RT_PAGE_SHIFT;

@@ -16,6 +16,7 @@
 
 #include "device/internal.h"
 #include "host/fd.h"
+#include "host/peer.h"
 #include "rt/alloc.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
@@ -171,10 +172,22 @@ void dev_reap(void)
 	rt_unlock(&dev_slots_lock);
 }
 
+static void for_each_file(void (*visit)(struct host_file *file))
+{
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		for (struct dev_object *obj = table[i]; obj; obj = obj->next) {
+			if (obj->kind == DEV_GMEM)
+				visit(&dev_to_gmem(obj)->host);
+		}
+	}
+}
+
 void dev_fork_prepare(void)
 {
 	rt_lock(&dev_slots_lock);
 	rt_lock(&dev_lock);
+	/* The child may map, and convert, what it inherits. */
+	for_each_file(host_peer_share);
 }
 
 void dev_fork_done(void)
@@ -183,16 +196,45 @@ void dev_fork_done(void)
 	dev_slots_lock = (struct rt_lock)RT_LOCK_INIT;
 }
 
-void dev_watch_again(void)
+static void watch_file(struct host_file *file)
+{
+	host_watch_add(file->backing);
+}
+
+void dev_forked_objects(void)
 {
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		for (struct dev_object *obj = table[i]; obj; obj = obj->next) {
 			if (obj->host.keep >= 0)
 				host_watch_add(obj->host.keep);
-			if (obj->kind == DEV_GMEM)
-				host_watch_add(dev_to_gmem(obj)->host.backing);
 		}
 	}
+	for_each_file(watch_file);
+	for_each_file(host_peer_forked);
+}
+
+static void leave(struct host_file *file)
+{
+	host_peer_leave(file, true);
+}
+
+static void come_back(struct host_file *file)
+{
+	host_peer_leave(file, false);
+}
+
+void dev_exec_leave(bool leaving)
+{
+	rt_lock(&dev_lock);
+	for_each_file(leaving ? leave : come_back);
+	rt_unlock(&dev_lock);
+}
+
+void dev_peers_called(void)
+{
+	rt_lock(&dev_lock);
+	for_each_file(host_peer_called);
+	rt_unlock(&dev_lock);
 }
 
 unsigned dev_count(enum dev_kind kind)

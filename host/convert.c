@@ -14,6 +14,7 @@
  * yet in regions that were open before; then clear the markers, which cannot.
  */
 #include "host/engine.h"
+#include "host/peer.h"
 
 static struct rt_pages pages_in(const struct host_view *v, struct rt_pages range)
 {
@@ -37,8 +38,8 @@ static struct host_view *next_view(const struct host_file *file, u64 *at, u64 *l
 #define FOR_EACH_VIEW(v, file)                                                                                         \
 	for (u64 at_ = 0, left_ = (file)->views; ((v) = next_view((file), &at_, &left_)) != NULL;)
 
-/* seq is odd already when the last converter died half-way: its range is overwritten. */
-static void transition_begin(struct host_control *control, struct rt_pages range)
+/* seq is odd already when peers were asked first, or the last converter died half-way. */
+void host_transition_begin(struct host_control *control, struct rt_pages range)
 {
 	u32 seq = __atomic_load_n(ATOMIC_U32(control->seq), __ATOMIC_RELAXED);
 
@@ -47,7 +48,7 @@ static void transition_begin(struct host_control *control, struct rt_pages range
 	__atomic_store_n(ATOMIC_U32(control->seq), (seq + 2) | 1, __ATOMIC_SEQ_CST);
 }
 
-static void transition_end(struct host_control *control)
+void host_transition_end(struct host_control *control)
 {
 	__atomic_fetch_add(ATOMIC_U32(control->seq), 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(ATOMIC_U32(control->waiters), __ATOMIC_SEQ_CST))
@@ -66,7 +67,7 @@ static void undo_deny(struct host_view *v, struct rt_pages pages)
 	}
 }
 
-static int deny_all(struct host_file *file, struct rt_pages range)
+int host_views_deny(struct host_file *file, struct rt_pages range)
 {
 	struct host_view *v, *failed = NULL;
 	int ret = 0;
@@ -88,7 +89,7 @@ static int deny_all(struct host_file *file, struct rt_pages range)
 	return ret;
 }
 
-static int allow_all(struct host_file *file, struct rt_pages range)
+int host_views_allow(struct host_file *file, struct rt_pages range)
 {
 	struct host_view *v, *failed = NULL;
 	int ret = 0;
@@ -113,24 +114,37 @@ static int allow_all(struct host_file *file, struct rt_pages range)
 	return ret;
 }
 
+/* What was denied for a conversion that did not happen opens again; private pages are so already. */
+int host_views_settle(struct host_file *file, struct rt_pages range)
+{
+	struct host_view *v;
+
+	FOR_EACH_VIEW(v, file)
+		undo_deny(v, pages_in(v, range));
+	return 0;
+}
+
 int host_convert_begin(struct host_file *file, struct rt_pages range, bool to_private)
 {
-	int ret = 0;
+	int ret = host_peers_convert(file, range, to_private);
 
+	/* Other processes first and without the table lock: they may be waiting for us in the same way. */
+	if (ret)
+		return ret;
 	table_lock();
-	transition_begin(file->control, range);
+	host_transition_begin(file->control, range);
 	if (file->views)
-		ret = to_private ? deny_all(file, range) : allow_all(file, range);
+		ret = to_private ? host_views_deny(file, range) : host_views_allow(file, range);
 	if (ret) {
-		transition_end(file->control);
+		host_transition_end(file->control);
 		table_unlock();
-		return ret == -EAGAIN ? -ENOMEM : ret;
+		return -ENOMEM;
 	}
 	return 0;
 }
 
 void host_convert_end(struct host_file *file, struct rt_pages range, bool to_private)
 {
-	transition_end(file->control);
+	host_transition_end(file->control);
 	table_unlock();
 }

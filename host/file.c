@@ -14,6 +14,8 @@
 
 #include "host/engine.h"
 #include "host/fd.h"
+#include "host/object.h"
+#include "host/peer.h"
 #include "rt/string.h"
 #include "uapi/mm.h"
 
@@ -94,11 +96,24 @@ static int make_memfd(const char *name, u64 size, unsigned seals)
 	ret = host_memfd_resize((int)fd, size);
 	if (!ret)
 		ret = rt_syscall(__NR_fcntl, fd, F_ADD_SEALS, seals);
-	if (ret) {
+	/* Kept is a re-open: only those are counted as openers, which host_file_in_use() relies on. */
+	if (!ret)
+		ret = host_reopen((int)fd);
+	if (ret < 0 || ret != fd)
 		rt_close((int)fd);
-		return (int)ret;
-	}
-	return host_fd_hide((int)fd);
+	return ret < 0 ? (int)ret : host_fd_hide((int)ret);
+}
+
+bool host_file_in_use(struct host_file *file)
+{
+	bool used;
+
+	table_lock();
+	used = file->views != 0;
+	if (!used)
+		file_map_fds_close(file);
+	table_unlock();
+	return used || host_inode_in_use(file->deny) || host_inode_in_use(file->backing);
 }
 
 static int map_window(struct host_file *file, u64 size, int deny)
@@ -115,6 +130,8 @@ static int map_window(struct host_file *file, u64 size, int deny)
 	file->window = (char *)ret + RT_PAGE_SIZE;
 	file->window_size = window;
 	file->views = 0;
+	file->peer = -1;
+	file->helper_stack = NULL;
 	file->map_backing = file->map_deny = -1;
 	return 0;
 }
@@ -144,13 +161,19 @@ int host_file_init(struct host_file *file, u64 size, int deny)
 
 int host_file_adopt(struct host_file *file, u64 size, int backing, int state, int deny)
 {
+	int ret;
+
 	file->backing = backing;
 	file->state = state;
-	return map_window(file, size, deny);
+	ret = map_window(file, size, deny);
+	if (!ret)
+		file->control->shared = 1;
+	return ret;
 }
 
 void host_file_fini(struct host_file *file)
 {
+	host_peer_detach(file);
 	/* A handler that found a view of the file just before it went may still read the states. */
 	for (int i = 0; i < 100000 && __atomic_load_n(ATOMIC_U32(host_table.readers), __ATOMIC_SEQ_CST); i++)
 		rt_syscall_raw(__NR_sched_yield, 0, 0, 0, 0, 0, 0);

@@ -6,6 +6,7 @@
 #include <linux/uio.h>
 
 #include "host/engine.h"
+#include "host/peer.h"
 
 void host_fork_prepare(void)
 {
@@ -45,30 +46,38 @@ static int rebuild(struct host_view *v)
 }
 
 /* Locks are not inherited; what was given up is tried again. */
-static int inherit(struct host_view *v)
+static int inherit(struct host_view *v, int attached)
 {
 	u32 flags = v->flags;
 
 	table_set(v, v->prot, flags & ~(u32)(VIEW_LOCKED | VIEW_BROKEN | VIEW_STALE));
 	if (flags & VIEW_DONTFORK)
 		return -ENOENT;
-	return rebuild(v);
+	if (!attached)
+		return rebuild(v);
+	rt_munmap((void *)v->start, v->end - v->start);
+	return attached;
 }
 
 /*
- * Map the child's views of a file, with the file lock held throughout: a conversion
- * elsewhere must not change the states that they are made from.
+ * Enter the child among the file's processes and map its views, with the file lock
+ * held throughout: a conversion elsewhere must find all of them or none, and
+ * must not change the states that they are made from.
  */
 static int inherit_file(struct host_file *file)
 {
-	int ret = 0;
+	int ret = 0, attached;
 
 	host_file_lock(file);
+	host_peer_forked(file);
+	file->control->shared = 1;
+	attached = host_peer_attach(file);
+	/* The helper may wait for the table lock already; it has nothing to do before the file lock is free. */
 	table_lock();
 	for (u64 i = 0; i < host_table.count;) {
 		struct host_view *v = host_table.views + i;
 		bool wanted = !(v->flags & VIEW_DONTFORK);
-		int error = v->file == file ? inherit(v) : 0;
+		int error = v->file == file ? inherit(v, attached) : 0;
 
 		if (!error) {
 			i++;
@@ -92,7 +101,7 @@ static struct host_view *next_stale(void)
 	return NULL;
 }
 
-/* The places of the views are holes: nothing else must get there, such as an allocation. */
+/* The places of the views are holes: nothing else must get there, such as a helper's stack. */
 static int reserve_places(void)
 {
 	int ret = 0;

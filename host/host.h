@@ -45,6 +45,19 @@ const struct host_caps *host_caps(void);
 const char *const *host_engine_names(void);
 bool host_engine_runs(const char *name);
 
+/* A process that has, or had, views of a file (host/peer.c). */
+#define HOST_PEERS 64
+struct host_peer {
+	_Atomic u32 pid;    /* 0: free */
+	u32 start;	    /* low bits of the process's start time: pids are reused */
+	_Atomic u32 helper; /* its thread for this file; 0 when it ended, HOST_NO_HELPER before it began; futex word */
+	_Atomic u32 asked;  /* number of the last request; futex word of the helper */
+	_Atomic u32 done;   /* number of the last request that it has complied with; futex word of the asker */
+	_Atomic u32 failed; /* ... and could not */
+};
+#define HOST_NO_HELPER 0xffffffffU
+enum { HOST_REQUEST_DENY = 1, HOST_REQUEST_ALLOW, HOST_REQUEST_SETTLE };
+
 /* First page of a file's window: what all processes agree on about it. */
 struct host_control {
 	_Atomic u32 owner;	     /* the file lock: pid of its holder, bit 31 when others wait; futex word */
@@ -52,7 +65,9 @@ struct host_control {
 	_Atomic u64 transition_first; /* pages in transition while seq is odd */
 	_Atomic u64 transition_count;
 	_Atomic u32 waiters;	     /* threads that sleep on seq */
-	u8 reserved[4096 - 40];	     /* zero: for what other processes' views need */
+	_Atomic u32 request;	     /* HOST_REQUEST_*: what peers are asked to do with the range */
+	_Atomic u32 shared;	     /* more than one process may have views: host/peer.h */
+	struct host_peer peers[HOST_PEERS];
 };
 
 struct host_file {
@@ -67,6 +82,8 @@ struct host_file {
 	u64 id;			/* names the file in reports; set by the owner */
 	void *owner;		/* the owner's pointer; untouched here */
 	u64 views;		/* pieces of it in this process's table */
+	int peer;		/* this process's entry in control->peers, -1 without */
+	void *helper_stack;	/* of the thread that serves it; NULL without */
 	int map_backing, map_deny; /* host/engine_eg.c: what its views are mapped from, hidden; -1 without views */
 };
 
@@ -75,6 +92,8 @@ struct host_file {
 int host_file_init(struct host_file *file, u64 size, int deny);
 /* Adopt a file that another process made: takes both descriptors on success. */
 int host_file_adopt(struct host_file *file, u64 size, int backing, int state, int deny);
+/* Whether any descriptor or mapping of the file is left, in any process; true when that cannot be told. */
+bool host_file_in_use(struct host_file *file);
 /* No view may be left. */
 void host_file_fini(struct host_file *file);
 
@@ -85,7 +104,8 @@ void host_file_unlock(struct host_file *file);
  * Make the pages of range inaccessible (to_private) or accessible in every
  * view of this process, with the file lock held.  The caller commits the new
  * states between begin and end; on failure of begin nothing has
- * changed for good (mappings may have been dropped) and end must not be called.
+ * changed for good (mappings may have been dropped) and end must not be called: -ENOMEM, or
+ * -EAGAIN when another process did not comply in time.
  * While begin..end is under way touches of the range wait for the outcome.
  */
 int host_convert_begin(struct host_file *file, struct rt_pages range, bool to_private);

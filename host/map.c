@@ -10,6 +10,7 @@
 
 #include "host/engine.h"
 #include "host/fd.h"
+#include "host/peer.h"
 #include "uapi/mm.h"
 
 /* What is done by other means, or concerns private and anonymous mappings only. */
@@ -126,6 +127,9 @@ long host_view_map(struct host_file *file, void *addr, u64 len, int prot, int fl
 	if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && ((u64)addr & RT_PAGE_MASK))
 		return -EINVAL;
 	if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && rt_add_wraps((u64)addr, length))
+		return -ENOMEM;
+	ret = host_peer_attach(file);
+	if (ret < 0)
 		return -ENOMEM;
 	table_lock();
 	ret = view_map_locked(file, (u64)addr, length, prot, flags, off, 0);

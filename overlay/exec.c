@@ -91,6 +91,30 @@ static int build_env(char *const *envp, struct new_env *ret)
 	return 0;
 }
 
+static void before_exec(void)
+{
+	struct ov_guard guard;
+
+	if (!ov_config.active)
+		return;
+	ov_enter(&guard);
+	ov_signal_before_exec();
+	dev_exec_leave(true);
+	ov_leave(&guard);
+}
+
+static void exec_failed(void)
+{
+	struct ov_guard guard;
+
+	if (!ov_config.active)
+		return;
+	ov_enter(&guard);
+	dev_exec_leave(false);
+	ov_signal_restore();
+	ov_leave(&guard);
+}
+
 static void free_env(struct new_env *env)
 {
 	if (env->size)
@@ -130,13 +154,13 @@ static long exec_at(int dir, const char *path, char *const *argv, char *const *e
 	ret = build_env(envp, &env);
 	if (ret < 0)
 		return ret;
-	ov_signal_before_exec();
+	before_exec();
 	if (at)
 		ret = ov_raw(__NR_execveat, dir, path, argv, env.vars, flags);
 	else
 		ret = ov_raw(__NR_execve, path, argv, env.vars);
+	exec_failed();
 	free_env(&env);
-	ov_signal_restore();
 	return ret;
 }
 
@@ -233,11 +257,11 @@ int ov_execvpe(const char *file, char *const *argv, char *const *envp)
 		return (int)ov_ret(ret);
 	if (!next)
 		return ov_execve(buf, argv, env.vars);
-	ov_signal_before_exec();
+	before_exec();
 	next(file, argv, env.vars);
 	ret = ov_last_errno();
+	exec_failed();
 	free_env(&env);
-	ov_signal_restore();
 	return (int)ov_ret(ret);
 }
 

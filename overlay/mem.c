@@ -7,6 +7,20 @@
 #include "host/fd.h"
 #include "overlay/overlay.h"
 
+/*
+ * What is done to views goes through gmem's own system calls; the program's filter has
+ * its say before: the same call with arguments that change nothing, whose answer is known.
+ */
+static long filter_says(long nr, long arg3, long harmless)
+{
+	long ret;
+
+	if (!ov_filtered)
+		return 0;
+	ret = ov_raw(nr, 0, 0, arg3);
+	return ret == harmless ? 0 : ret;
+}
+
 /* Take the guest_memfd path when fd is one; false when the kernel shall decide. */
 static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off, long *ret)
 {
@@ -31,7 +45,10 @@ static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off
 static long map_over(void *addr, u64 len, int prot, int flags, int fd, s64 off)
 {
 	struct ov_guard guard;
-	long ret;
+	long ret = filter_says(__NR_mmap, prot, -EINVAL);
+
+	if (ret)
+		return ret;
 
 	ov_enter(&guard);
 	ret = host_mmap_over(addr, len, prot, flags, fd, (u64)off);
@@ -60,6 +77,9 @@ int ov_munmap(void *addr, u64 len)
 
 	if (!host_view_overlaps(addr, len))
 		return (int)ov_ret(ov_raw(__NR_munmap, addr, len));
+	ret = filter_says(__NR_munmap, 0, -EINVAL);
+	if (ret)
+		return (int)ov_ret(ret);
 	ov_enter(&guard);
 	ret = host_munmap(addr, len);
 	dev_reap();
@@ -69,14 +89,22 @@ int ov_munmap(void *addr, u64 len)
 
 void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 {
+	struct host_piece piece;
 	struct ov_guard guard;
+	bool has_file;
 	long ret;
 
 	if (!host_view_overlaps(old, old_len ? old_len : 1) &&
 	    !((flags & MREMAP_FIXED) && host_view_overlaps(new_addr, new_len)))
 		return (void *)ov_ret(ov_raw(__NR_mremap, old, old_len, new_len, flags, new_addr));
 	ov_enter(&guard);
+	/* The new view is made from the states: no conversion, of any process, may be under way. */
+	has_file = host_view_next(old, (char *)old + (old_len ? old_len : 1), &piece);
+	if (has_file)
+		host_file_lock(piece.file);
 	ret = host_mremap(old, old_len, new_len, flags, new_addr);
+	if (has_file)
+		host_file_unlock(piece.file);
 	dev_reap();
 	ov_leave(&guard);
 	return (void *)ov_ret(ret);
@@ -85,7 +113,10 @@ void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 static long protect(void *addr, u64 len, int prot, int pkey)
 {
 	struct ov_guard guard;
-	long ret;
+	long ret = filter_says(__NR_mprotect, prot, 0);
+
+	if (ret)
+		return ret;
 
 	ov_enter(&guard);
 	ret = host_mprotect(addr, len, prot, pkey);
@@ -115,6 +146,9 @@ static long advise(void *addr, u64 len, int advice)
 
 	if (!host_view_overlaps(addr, len))
 		return ov_raw(__NR_madvise, addr, len, advice);
+	ret = filter_says(__NR_madvise, 0, 0);
+	if (ret)
+		return ret;
 	ov_enter(&guard);
 	ret = dev_madvise(addr, len, advice, &err);
 	if (ret < 0)

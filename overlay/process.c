@@ -33,7 +33,7 @@ void ov_forked(void)
 	dev_forked();
 	host_fork_child();
 	host_watch_forked();
-	dev_watch_again();
+	dev_forked_objects();
 	ov_report_forked();
 }
 

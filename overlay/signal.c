@@ -2,7 +2,8 @@
 /*
  * overlay/signal.c - SIGSEGV and SIGBUS between the kernel and the program
  *
- * The kernel's action for both signals is ours; what the program sets and
+ * (And SIGURG, by which another process asks for help with a shared file, host/peer.h.)
+ * The kernel's action for these signals is ours; what the program sets and
  * reads is kept beside it.  Ours is registered with the program's own flags
  * and mask, so the frame that the kernel builds is the one that the program's
  * handler would have got, and our entry ends in a jump to that handler:
@@ -20,6 +21,7 @@
 #include <asm/signal.h>
 #include <asm/ucontext.h>
 
+#include "host/peer.h"
 #include "overlay/overlay.h"
 #include "rt/lock.h"
 #include "rt/string.h"
@@ -42,16 +44,17 @@ struct libc_action {
 };
 
 static struct rt_lock action_lock = RT_LOCK_INIT;
-static struct kernel_action virtual_actions[2]; /* what the program believes: SIGSEGV, SIGBUS */
+static struct kernel_action virtual_actions[3]; /* what the program believes: SIGSEGV, SIGBUS, SIGURG */
+static const int our_signals[3] = { SIGSEGV, SIGBUS, HOST_PEER_SIGNAL };
 
 static struct kernel_action *virtual_of(int signo)
 {
-	return &virtual_actions[signo == SIGBUS];
+	return &virtual_actions[signo == SIGBUS ? 1 : signo == HOST_PEER_SIGNAL ? 2 : 0];
 }
 
 static bool ours(int signo)
 {
-	return ov_config.active && (signo == SIGSEGV || signo == SIGBUS);
+	return ov_config.active && (signo == SIGSEGV || signo == SIGBUS || signo == HOST_PEER_SIGNAL);
 }
 
 u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc);
@@ -109,30 +112,26 @@ static void set_default(int signo)
 
 void ov_signal_init(void)
 {
-	set_kernel_action(SIGSEGV, NULL, virtual_of(SIGSEGV));
-	set_kernel_action(SIGBUS, NULL, virtual_of(SIGBUS));
-	install(SIGSEGV);
-	install(SIGBUS);
+	for (size_t i = 0; i < RT_ARRAY_SIZE(our_signals); i++) {
+		set_kernel_action(our_signals[i], NULL, &virtual_actions[i]);
+		install(our_signals[i]);
+	}
 }
 
 void ov_signal_before_exec(void)
 {
 	struct kernel_action act = { .handler = SIG_IGN_ };
 
-	for (int i = 0; ov_config.active && i < 2; i++) {
-		int signo = i ? SIGBUS : SIGSEGV;
-
-		if (virtual_of(signo)->handler == SIG_IGN_)
-			set_kernel_action(signo, &act, NULL);
+	for (size_t i = 0; ov_config.active && i < RT_ARRAY_SIZE(our_signals); i++) {
+		if (virtual_actions[i].handler == SIG_IGN_)
+			set_kernel_action(our_signals[i], &act, NULL);
 	}
 }
 
 void ov_signal_restore(void)
 {
-	if (!ov_config.active)
-		return;
-	install(SIGSEGV);
-	install(SIGBUS);
+	for (size_t i = 0; ov_config.active && i < RT_ARRAY_SIZE(our_signals); i++)
+		install(our_signals[i]);
 }
 
 static void queue_to_self(int signo, siginfo_t *info)
@@ -170,7 +169,7 @@ static u64 deliver_sent(int signo, siginfo_t *info, struct ucontext *uc)
 {
 	u64 handler = handler_of(signo);
 
-	if (handler || virtual_of(signo)->handler == SIG_IGN_)
+	if (handler || virtual_of(signo)->handler == SIG_IGN_ || signo == HOST_PEER_SIGNAL)
 		return handler;
 	set_default(signo);
 	queue_to_self(signo, info);
@@ -215,7 +214,13 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 	struct host_fault fault;
 	struct ov_guard guard;
 
-	if (info->si_code <= 0)
+	if (signo == HOST_PEER_SIGNAL && info->si_code == HOST_PEER_CODE) {
+		ov_enter(&guard);
+		dev_peers_called();
+		ov_leave(&guard);
+		return 0;
+	}
+	if (info->si_code <= 0 || signo == HOST_PEER_SIGNAL)
 		return deliver_sent(signo, info, uc);
 	if (dev_fork_pending()) {
 		ov_enter(&guard);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host/peer.h - one file in several processes: their views comply before a conversion returns
+ */
+#ifndef GMEM_HOST_PEER_H
+#define GMEM_HOST_PEER_H
+
+#include "host/host.h"
+
+/*
+ * Enter this process among those that have views of the file, with the file
+ * lock held and before the first view is mapped.  Starts the helper when the file is
+ * shared.  -ENFILE when HOST_PEERS processes are there already, -EAGAIN, -ENOMEM.
+ */
+int host_peer_attach(struct host_file *file);
+/* Leave; the helper ends.  No view may be left. */
+void host_peer_detach(struct host_file *file);
+/* From now on other processes may map the file: a helper for every process that has views. */
+void host_peer_share(struct host_file *file);
+/*
+ * Around exec(2), which the entry of a process without a helper would survive: leave, and come back when it failed.
+ * Nothing happens in a vfork(2) child, whose entries are its parent's.
+ */
+void host_peer_leave(struct host_file *file, bool leave);
+/* In a forked child: entry and helper were the parent's, unless they have been renewed. */
+void host_peer_forked(struct host_file *file);
+/* Somebody asked for helpers by HOST_PEER_SIGNAL: start what is missing. */
+void host_peer_called(struct host_file *file);
+
+/*
+ * Make the views of all other processes comply with a conversion, the file
+ * lock held, the pages published as in transition.  To private: 0 when all have
+ * denied the range, -EAGAIN when one did not in time; then what had been denied is allowed
+ * again.  To shared: 0; who was late complies when it runs again.
+ */
+int host_peers_convert(struct host_file *file, struct rt_pages range, bool to_private);
+
+/* Ignored by default; a process without a helper is asked by it to start one.  si_code tells it from others'. */
+#define HOST_PEER_SIGNAL 23 /* SIGURG */
+#define HOST_PEER_CODE	 (-0x6d67)
+
+/* host/convert.c, for the helper: this process's views only. */
+void host_transition_begin(struct host_control *control, struct rt_pages range);
+void host_transition_end(struct host_control *control);
+int host_views_deny(struct host_file *file, struct rt_pages range);
+int host_views_allow(struct host_file *file, struct rt_pages range);
+/* Bring the views in line with the states. */
+int host_views_settle(struct host_file *file, struct rt_pages range);
+
+#endif
