@@ -7,15 +7,15 @@
  * flight, or by nothing but a mapping.  So the broker holds its descriptors,
  * and must find out by itself when nobody else does (INV-6: nothing leaks).
  *
- * The test: every descriptor on placeholder and backing that counts is a
- * re-open through /proc, in any process, in flight over a socket, or behind a
- * mapping.  A write lease (F_SETLEASE, F_WRLCK) is granted exactly when no open
- * file of the inode but the one that asks can write.  The placeholder that we were sent is
- * such a re-open, the very open file that its creator and its forked children hide: so it
- * asks for itself, and what they hide does not count.  The backing is the memfd
- * as it was created, which the kernel does not count as a writer: a fresh re-open
- * asks, for reading only, so that its close wakes no watch.  An adopter re-opens
- * the placeholder and counts as long as it lives.
+ * The test: every descriptor on placeholder and backing is a re-open through
+ * /proc, in any process, in flight over a socket, or behind a mapping.  A write
+ * lease (F_SETLEASE, F_WRLCK) is granted exactly when no open file of the inode
+ * but the one that asks can write.  Those that we were sent are re-opens too,
+ * the very open files that the creator and its forked children hide: so we ask
+ * with them, and what is hidden there does not count.  (The file that memfd_create()
+ * itself returned must not be sent: it is not counted as a writer but counts
+ * itself, and takes one foreign mapping for none.)  An adopter re-opens: it counts as
+ * long as it lives.
  *
  *  1. While the connection that announced a file stands, only that process's
  *     word (WIRE_FILE_GONE) ends it, and only if the test agrees: a file just born,
@@ -117,7 +117,7 @@ struct kept_file *keep_find(const struct keep *keep, u64 dev, u64 ino)
 	return file;
 }
 
-static enum use ask_lease(int fd)
+static enum use inode_use(int fd)
 {
 	if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
 		fcntl(fd, F_SETLEASE, F_UNLCK);
@@ -126,27 +126,11 @@ static enum use ask_lease(int fd)
 	return errno == EAGAIN ? USED : UNKNOWN;
 }
 
-/* fd is the memfd's first open file: asked itself it would take one foreign writer for its own. */
-static enum use ask_by_reopen(int fd)
-{
-	char path[40];
-	enum use use;
-	int probe;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	probe = open(path, O_RDONLY | O_CLOEXEC);
-	if (probe < 0)
-		return UNKNOWN;
-	use = ask_lease(probe);
-	close(probe);
-	return use;
-}
-
 static enum use file_use(const struct kept_file *file)
 {
-	enum use use = ask_lease(file->fd[0]);
+	enum use use = inode_use(file->fd[0]);
 
-	return use == UNUSED ? ask_by_reopen(file->fd[1]) : use;
+	return use == UNUSED ? inode_use(file->fd[1]) : use;
 }
 
 /* Drop the files without creator that nobody uses any more. */

@@ -25,6 +25,23 @@ like "$(cat "$work/report")" "*rule host-private*" "... and the file has the lin
 "$gmem" run --profile linux-6.12 --explain -- "$build/examples/convert" >"$work/out" 2>"$work/err"
 is $? 0 "the example copes with a profile without mappable files"
 
+left=$("$gmem" run -- sh -c '
+	for i in 1 2 3 4 5; do "$0" >/dev/null; done
+	# The broker is told of an end by the kernel, a moment later.
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		left=$(ls -l /proc/$PPID/fd | grep -c memfd)
+		[ "$left" -eq 0 ] && break
+		sleep 0.2
+	done
+	echo "$left"' "$build/examples/convert")
+is "$left" 0 "the broker keeps no file of programs that have ended"
+"$gmem" run -- sh -c 'kill -KILL $PPID; "$0" | tail -1' "$build/examples/convert" >"$work/out" 2>/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	[ -s "$work/out" ] && break
+	sleep 0.2
+done
+is "$(cat "$work/out")" "$(tail -1 "$work/plain")" "a program whose broker was killed goes on"
+
 echo 'int main(void) { return 5; }' >"$work/five.c"
 if ${CC:-cc} -static -o "$work/static" "$work/five.c" 2>/dev/null; then
 	"$gmem" run -- sh -c "'$work/static'" 2>"$work/err"

@@ -26,7 +26,7 @@ struct run {
 	int lines;   /* what the broker prints */
 };
 
-/* A file as the overlay announces it: re-open of an empty memfd, and two memfds. */
+/* A file as the overlay announces it: three memfds, re-opened. */
 struct file {
 	int placeholder, backing, state;
 	struct wire_msg msg;
@@ -161,16 +161,25 @@ static int reopen(int fd)
 	return open(path, O_RDWR | O_CLOEXEC);
 }
 
+static int reopened_memfd(const char *name, off_t size)
+{
+	int first = memfd_create(name, MFD_CLOEXEC), fd = reopen(first);
+
+	if (fd < 0 || ftruncate(fd, size))
+		exit(1);
+	close(first);
+	return fd;
+}
+
 static struct file make_file(void)
 {
 	static u64 number;
-	struct file file = { .backing = memfd_create("backing", MFD_CLOEXEC), .state = memfd_create("state", MFD_CLOEXEC) };
-	int first = memfd_create("placeholder", MFD_CLOEXEC);
+	struct file file = { .placeholder = reopened_memfd("placeholder", 0),
+			     .backing = reopened_memfd("backing", 8192),
+			     .state = reopened_memfd("state", 4096) };
 	struct stat st;
 
-	file.placeholder = reopen(first);
-	close(first);
-	if (ftruncate(file.backing, 8192) || fstat(file.placeholder, &st))
+	if (fstat(file.placeholder, &st))
 		exit(1);
 	file.msg = message(WIRE_FILE);
 	file.msg.dev = st.st_dev;
