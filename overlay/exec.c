@@ -6,20 +6,24 @@
  * and one that preload cannot serve does not start, since it would use the real
  * kernel unnoticed: EACCES and a report (`--allow-unserved` lets it).
  */
+#include <stdarg.h>
+
 #include <linux/fcntl.h>
 
 #include "overlay/overlay.h"
 #include "overlay/servable.h"
-#include "rt/alloc.h"
 #include "rt/format.h"
 #include "rt/string.h"
 #include "rt/user.h"
 
-/* The environment for the new program: the caller's, plus what is missing.  NULL size means the caller's own. */
+/*
+ * The environment for the new program: the caller's, plus what is missing.  It is
+ * built on the caller's stack, since a child of vfork(2) could never give back
+ * memory that it shares with its parent.
+ */
 struct new_env {
 	char **vars;
-	size_t size; /* bytes at vars, 0 when borrowed */
-	char *preload; /* our LD_PRELOAD string, inside the same block */
+	size_t size; /* bytes wanted at vars, 0 when the caller's own will do */
 };
 
 static bool has_variable(char *const *envp, const char *prefix)
@@ -62,33 +66,38 @@ static size_t count_vars(char *const *envp)
 	return n;
 }
 
-/* -ENOMEM, or 0. */
-static int build_env(char *const *envp, struct new_env *ret)
+#define VARIABLES_MAX 32 /* of ours, and the NULL */
+
+static void measure_env(char *const *envp, struct new_env *ret)
 {
 	const char *preload = wanted_preload(envp);
-	size_t n = count_vars(envp), at = 0, text = rt_strlen(preload) + sizeof(ov_config.preload) + 16;
 
 	ret->vars = (char **)(uintptr_t)envp;
 	ret->size = 0;
 	if (!ov_config.active || (contains(preload, ov_config.preload) && has_variable(envp, "GMEM_PROFILE=")))
-		return 0;
-	ret->size = (n + 32) * sizeof(char *) + text;
-	ret->vars = rt_alloc(ret->size);
-	if (!ret->vars)
-		return -ENOMEM;
+		return;
+	ret->size = (count_vars(envp) + VARIABLES_MAX) * sizeof(char *) + rt_strlen(preload) +
+		    sizeof(ov_config.preload) + 16;
+}
+
+static void build_env(char *const *envp, struct new_env *env, char *room)
+{
+	const char *preload = wanted_preload(envp);
+	size_t n = count_vars(envp), at = 0;
+	char *text = room + (n + VARIABLES_MAX) * sizeof(char *);
+
+	env->vars = (char **)(void *)room;
 	for (size_t i = 0; i < n; i++) {
 		if (!rt_after_prefix(envp[i], "LD_PRELOAD=") && !rt_after_prefix(envp[i], WIRE_ENV_PREFIX))
-			ret->vars[at++] = envp[i];
+			env->vars[at++] = envp[i];
 	}
 	for (size_t off = 0; off < ov_config.env_len; off += rt_strlen(ov_config.env + off) + 1)
-		ret->vars[at++] = ov_config.env + off;
-	ret->preload = (char *)ret->vars + ret->size - text;
-	rt_format(ret->preload, text, "LD_PRELOAD=%s%s%s", ov_config.preload,
+		env->vars[at++] = ov_config.env + off;
+	rt_format(text, env->size - (size_t)(text - room), "LD_PRELOAD=%s%s%s", ov_config.preload,
 		  *preload && !contains(preload, ov_config.preload) ? ":" : "",
 		  contains(preload, ov_config.preload) ? "" : preload);
-	ret->vars[at++] = ret->preload;
-	ret->vars[at] = NULL;
-	return 0;
+	env->vars[at++] = text;
+	env->vars[at] = NULL;
 }
 
 static void before_exec(void)
@@ -115,11 +124,13 @@ static void exec_failed(void)
 	ov_leave(&guard);
 }
 
-static void free_env(struct new_env *env)
-{
-	if (env->size)
-		rt_free(env->vars, env->size);
-}
+/* For the function that calls exec: env.vars is what to pass. */
+#define ENV_FOR_EXEC(envp, env)                                                                                        \
+	do {                                                                                                           \
+		measure_env((envp), (env));                                                                            \
+		if ((env)->size)                                                                                       \
+			build_env((envp), (env), __builtin_alloca((env)->size));                                       \
+	} while (0)
 
 /* 0 to go on; -EACCES when the program cannot be served and must be. */
 static int check_servable(int dir, const char *path, int flags)
@@ -151,16 +162,13 @@ static long exec_at(int dir, const char *path, char *const *argv, char *const *e
 
 	if (ret < 0)
 		return ret;
-	ret = build_env(envp, &env);
-	if (ret < 0)
-		return ret;
+	ENV_FOR_EXEC(envp, &env);
 	before_exec();
 	if (at)
 		ret = ov_raw(__NR_execveat, dir, path, argv, env.vars, flags);
 	else
 		ret = ov_raw(__NR_execve, path, argv, env.vars);
 	exec_failed();
-	free_env(&env);
 	return ret;
 }
 
@@ -251,23 +259,85 @@ int ov_execvpe(const char *file, char *const *argv, char *const *envp)
 	struct new_env env;
 	long ret = resolve(file, buf) < 0 ? 0 : check_servable(AT_FDCWD, buf, 0);
 
-	if (ret == 0)
-		ret = build_env(envp, &env);
 	if (ret < 0)
 		return (int)ov_ret(ret);
+	ENV_FOR_EXEC(envp, &env);
 	if (!next)
 		return ov_execve(buf, argv, env.vars);
 	before_exec();
 	next(file, argv, env.vars);
 	ret = ov_last_errno();
 	exec_failed();
-	free_env(&env);
 	return (int)ov_ret(ret);
 }
 
 int ov_execvp(const char *file, char *const *argv)
 {
 	return ov_execvpe(file, argv, current_env());
+}
+
+/* execl and its kin: the arguments up to NULL, as an array on the stack. */
+static size_t count_args(va_list ap)
+{
+	size_t n = 1;
+
+	while (va_arg(ap, char *))
+		n++;
+	return n + 1;
+}
+
+static void take_args(char **argv, const char *first, va_list ap)
+{
+	*argv++ = (char *)(uintptr_t)first;
+	do {
+		*argv = va_arg(ap, char *);
+	} while (*argv++);
+}
+
+#define ARGS_ON_STACK(argv, first)                                                                                     \
+	do {                                                                                                           \
+		va_list count_;                                                                                        \
+		va_start(count_, first);                                                                               \
+		(argv) = __builtin_alloca(count_args(count_) * sizeof(char *));                                        \
+		va_end(count_);                                                                                        \
+	} while (0)
+
+int ov_execl(const char *path, const char *arg, ...)
+{
+	char **argv;
+	va_list ap;
+
+	ARGS_ON_STACK(argv, arg);
+	va_start(ap, arg);
+	take_args(argv, arg, ap);
+	va_end(ap);
+	return ov_execve(path, argv, current_env());
+}
+
+int ov_execlp(const char *file, const char *arg, ...)
+{
+	char **argv;
+	va_list ap;
+
+	ARGS_ON_STACK(argv, arg);
+	va_start(ap, arg);
+	take_args(argv, arg, ap);
+	va_end(ap);
+	return ov_execvpe(file, argv, current_env());
+}
+
+/* The environment follows the NULL. */
+int ov_execle(const char *path, const char *arg, ...)
+{
+	char **argv, *const *envp;
+	va_list ap;
+
+	ARGS_ON_STACK(argv, arg);
+	va_start(ap, arg);
+	take_args(argv, arg, ap);
+	envp = va_arg(ap, char *const *);
+	va_end(ap);
+	return ov_execve(path, argv, envp);
 }
 
 typedef int spawn_function(int *pid, const char *path, const void *actions, const void *attr, char *const *argv,
@@ -286,13 +356,10 @@ static int spawn(enum ov_next_id id, int *pid, const char *path, const void *act
 		ret = check_servable(AT_FDCWD, path, 0);
 	else if (resolve(path, buf) == 0)
 		ret = check_servable(AT_FDCWD, buf, 0);
-	if (ret == 0)
-		ret = build_env(envp, &env);
 	if (ret < 0)
 		return (int)-ret;
-	ret = next ? next(pid, path, actions, attr, argv, env.vars) : ENOSYS;
-	free_env(&env);
-	return (int)ret;
+	ENV_FOR_EXEC(envp, &env);
+	return next ? next(pid, path, actions, attr, argv, env.vars) : ENOSYS;
 }
 
 int ov_posix_spawn(int *pid, const char *path, const void *actions, const void *attr, char *const *argv,

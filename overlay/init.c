@@ -16,13 +16,11 @@
 
 struct ov_config ov_config;
 
-#define SIGMASK(signo) (1ULL << ((signo)-1))
-/* Faults of our own copies must reach the handler whatever the program blocks. */
-#define GUARD_MASK (~(SIGMASK(SIGSEGV) | SIGMASK(SIGBUS)))
+_Static_assert(OV_GUARD_MASK == ~(1ULL << (SIGBUS - 1) | 1ULL << (SIGSEGV - 1)), "the two signals");
 
 void ov_enter(struct ov_guard *guard)
 {
-	u64 mask = GUARD_MASK;
+	u64 mask = OV_GUARD_MASK;
 
 	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, (long)&guard->mask, sizeof(mask), 0, 0);
 	if (dev_fork_pending())
@@ -32,6 +30,7 @@ void ov_enter(struct ov_guard *guard)
 void ov_leave(const struct ov_guard *guard)
 {
 	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&guard->mask, 0, sizeof(guard->mask), 0, 0);
+	ov_signal_guard_left();
 }
 
 /* What the environment says about the emulation, before names are resolved. */

@@ -71,6 +71,8 @@ static inline long ov_last_errno(void)
 	return __errno_location ? -(long)*__errno_location() : -(long)EIO;
 }
 
+/* Blocked inside a guard: all but SIGBUS (7) and SIGSEGV (11), since faults of our own copies must reach the handler. */
+#define OV_GUARD_MASK (~(1ULL << 6 | 1ULL << 10))
 struct ov_guard {
 	u64 mask; /* the program's signal mask */
 };
@@ -107,6 +109,9 @@ void ov_signal_init(void);
 /* exec keeps ignored signals ignored: hand the virtual SIG_IGN to the kernel. */
 void ov_signal_before_exec(void);
 void ov_signal_restore(void); /* exec failed */
+void ov_signal_forked(void);
+/* A guard has ended, the program's mask holds again: send what arrived meanwhile. */
+void ov_signal_guard_left(void);
 
 /* overlay/process.c */
 void ov_forked(void);

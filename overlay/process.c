@@ -34,6 +34,7 @@ void ov_forked(void)
 	host_fork_child();
 	host_watch_forked();
 	dev_forked_objects();
+	ov_signal_forked();
 	ov_report_forked();
 }
 

@@ -15,6 +15,13 @@
  *  2. A touch of a private page, or one beyond the end, reaches it as SIGBUS,
  *     BUS_ADRERR, with the true address, whatever signal the engine produced.
  *  3. The default action is taken by the kernel, at the faulting instruction.
+ *  4. A signal that was sent and arrives inside a guard (overlay/init.c), which has to
+ *     leave both unblocked, is put off to the guard's end: there the program's own
+ *     mask decides.
+ *
+ * Not the same as without gmem: a sent SIGSEGV or SIGBUS that the program ignores
+ * interrupts a sleeping system call, and under engine "eg" a thread that blocks
+ * SIGSEGV and touches a private page between shared ones dies by that.
  */
 #include <asm/sigcontext.h>
 #include <asm/siginfo.h>
@@ -29,7 +36,15 @@
 
 #define SIG_DFL_ 0UL
 #define SIG_IGN_ 1UL
+#define SIG_HOLD_ 2UL
+#define SIG_ERR_ (~0UL)
 #define SIGBIT(signo) (1ULL << ((signo)-1))
+#define UNMASKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
+/* What the kernel keeps of an action's flags. */
+#define SA_EXPOSE_TAGBITS_ 0x800U
+#define KNOWN_FLAGS                                                                                                    \
+	((u64)(u32)(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |      \
+		    SA_RESTORER | SA_EXPOSE_TAGBITS_))
 
 struct kernel_action {
 	u64 handler, flags, restorer, mask;
@@ -164,11 +179,96 @@ static u64 deliver_fault(int signo)
 	return handler;
 }
 
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char etext[] __attribute__((visibility("hidden")));
+
+/*
+ * By the mask, in which only a guard has the C library's own signals 32 and 33,
+ * and by the instruction, which may be the entry above when both signals came at once.
+ */
+static bool in_guard(const struct ucontext *uc)
+{
+	u64 rip = uc->uc_mcontext.rip, guard = OV_GUARD_MASK & ~UNMASKABLE;
+
+	return (uc->uc_sigmask & guard) == guard && rip >= (u64)(uintptr_t)__ehdr_start && rip < (u64)(uintptr_t)etext;
+}
+
+/* Signals that were put off, until the guard of that thread ends. */
+#define STASH_SIZE 32
+static struct {
+	_Atomic u32 tid; /* 0: free */
+	_Atomic bool ready;
+	siginfo_t info;
+} stash[STASH_SIZE];
+static _Atomic u32 stash_used;
+
+static void put_off(int signo, const siginfo_t *info, struct ucontext *uc)
+{
+	u32 tid = (u32)rt_gettid();
+
+	for (unsigned i = 0; i < STASH_SIZE; i++) {
+		u32 unused = 0;
+
+		if (!__atomic_compare_exchange_n((u32 *)(uintptr_t)&stash[i].tid, &unused, tid, false, __ATOMIC_ACQ_REL,
+						 __ATOMIC_RELAXED))
+			continue;
+		stash[i].info = *info;
+		stash[i].ready = true;
+		stash_used++;
+		return;
+	}
+	/* Blocked, it waits as well; but a bad pointer that the guard meets would kill. */
+	uc->uc_sigmask |= SIGBIT(signo);
+	queue_to_self(signo, (siginfo_t *)(uintptr_t)info);
+}
+
+/* The mask is the program's again.  What came to the process goes to the process: a thread may be waiting for it. */
+static void send_again(siginfo_t *info)
+{
+	if (info->si_code == SI_TKILL)
+		queue_to_self(info->si_signo, info);
+	else
+		rt_syscall_raw(__NR_rt_sigqueueinfo, rt_getpid(), info->si_signo, (long)info, 0, 0, 0);
+}
+
+void ov_signal_guard_left(void)
+{
+	u32 tid;
+
+	if (!stash_used)
+		return;
+	tid = (u32)rt_gettid();
+	for (unsigned i = 0; i < STASH_SIZE; i++) {
+		siginfo_t info;
+
+		if (stash[i].tid != tid || !stash[i].ready)
+			continue;
+		info = stash[i].info;
+		stash[i].ready = false;
+		stash[i].tid = 0;
+		stash_used--;
+		send_again(&info);
+	}
+}
+
+/* The parent's signals are not the child's. */
+void ov_signal_forked(void)
+{
+	action_lock = (struct rt_lock)RT_LOCK_INIT;
+	memset(stash, 0, sizeof(stash));
+	stash_used = 0;
+}
+
 /* Sent by kill(2) and the like. */
 static u64 deliver_sent(int signo, siginfo_t *info, struct ucontext *uc)
 {
-	u64 handler = handler_of(signo);
+	u64 handler;
 
+	if (in_guard(uc)) {
+		put_off(signo, info, uc);
+		return 0;
+	}
+	handler = handler_of(signo);
 	if (handler || virtual_of(signo)->handler == SIG_IGN_ || signo == HOST_PEER_SIGNAL)
 		return handler;
 	set_default(signo);
@@ -176,12 +276,17 @@ static u64 deliver_sent(int signo, siginfo_t *info, struct ucontext *uc)
 	return 0;
 }
 
+static void report_touch(const struct host_fault *fault, u64 addr, const struct ucontext *uc)
+{
+	ov_report_touch(fault, (const void *)(uintptr_t)addr, uc->uc_mcontext.rip, uc->uc_mcontext.err & 2);
+}
+
 /*
  * The engine's signal was SIGSEGV, the kernel's would be SIGBUS: queue that one
  * and return, so that it arrives on a frame of its own with the context of the
  * touch.  It is blocked until then, since it must not nest in this handler.
  */
-static u64 deliver_requeued(struct ucontext *uc, u64 addr)
+static u64 deliver_requeued(struct ucontext *uc, u64 addr, const struct host_fault *fault)
 {
 	const u64 bus = SIGBIT(SIGBUS);
 	siginfo_t info;
@@ -192,6 +297,7 @@ static u64 deliver_requeued(struct ucontext *uc, u64 addr)
 	info.si_addr = (void *)(uintptr_t)addr;
 	/* force_sig(): a blocked or ignored fault kills. */
 	if ((uc->uc_sigmask & bus) || virtual_of(SIGBUS)->handler <= SIG_IGN_) {
+		report_touch(fault, addr, uc);
 		set_default(SIGBUS);
 		uc->uc_sigmask &= ~bus;
 	}
@@ -200,12 +306,30 @@ static u64 deliver_requeued(struct ucontext *uc, u64 addr)
 	return 0;
 }
 
-static u64 deliver_private(int signo, siginfo_t *info, struct ucontext *uc)
+static u64 deliver_private(int signo, siginfo_t *info, struct ucontext *uc, const struct host_fault *fault)
 {
+	u64 addr = (u64)(uintptr_t)info->si_addr;
+
+	/* It comes here again as SIGBUS, and is reported then. */
 	if (signo == SIGSEGV)
-		return deliver_requeued(uc, (u64)(uintptr_t)info->si_addr);
+		return deliver_requeued(uc, addr, fault);
+	report_touch(fault, addr, uc);
 	info->si_code = BUS_ADRERR;
 	return deliver_fault(SIGBUS);
+}
+
+/* No handler of the program may run on top of what host_fault() holds, not even for a sent SIGBUS. */
+static void classify(int signo, const siginfo_t *info, struct host_fault *ret)
+{
+	const u64 all = ~0ULL;
+	u64 mask;
+
+	ret->kind = HOST_FAULT_FOREIGN;
+	if (!host_view_overlaps(info->si_addr, 1))
+		return;
+	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask, sizeof(mask), 0, 0);
+	host_fault(signo, info->si_code, info->si_addr, ret);
+	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0, 0);
 }
 
 /* Returns the handler that the entry jumps to, or 0 to return from the signal. */
@@ -227,15 +351,13 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 		ov_leave(&guard);
 		return 0;
 	}
-	host_fault(signo, info->si_code, info->si_addr, &fault);
+	classify(signo, info, &fault);
 	if (fault.kind == HOST_FAULT_RETRY)
 		return 0;
 	if (rt_user_fixup((u64 *)&uc->uc_mcontext.rip))
 		return 0;
-	if (fault.kind == HOST_FAULT_BUS) {
-		ov_report_touch(&fault, info->si_addr, uc->uc_mcontext.rip, uc->uc_mcontext.err & 2);
-		return deliver_private(signo, info, uc);
-	}
+	if (fault.kind == HOST_FAULT_BUS)
+		return deliver_private(signo, info, uc, &fault);
 	return deliver_fault(signo);
 }
 
@@ -250,6 +372,9 @@ static long change_action(int signo, const struct kernel_action *act, struct ker
 	*old = *virtual_of(signo);
 	if (act) {
 		*virtual_of(signo) = *act;
+		virtual_of(signo)->flags = (act->flags & KNOWN_FLAGS) | SA_RESTORER;
+		virtual_of(signo)->restorer = (u64)(uintptr_t)ov_signal_restorer;
+		virtual_of(signo)->mask &= ~UNMASKABLE;
 		ret = install(signo);
 	}
 	rt_unlock(&action_lock);
@@ -269,7 +394,7 @@ int ov_sigaction(int signo, const struct libc_action *act, struct libc_action *o
 		return (int)ov_ret(-EFAULT);
 	if (act) {
 		want.handler = copy.handler;
-		want.flags = (u64)(s64)copy.flags;
+		want.flags = (u32)copy.flags;
 		want.restorer = copy.restorer;
 		want.mask = copy.mask[0];
 	}
@@ -294,6 +419,8 @@ static u64 simple_signal(enum ov_next_id next, int signo, u64 handler, u64 flags
 		function = (u64(*)(int, u64))ov_next_lookup(next);
 		return function ? function(signo, handler) : (u64)ov_ret(-ENOSYS);
 	}
+	if (handler == SIG_ERR_)
+		return (u64)ov_ret(-EINVAL);
 	want.mask = flags & SA_NODEFER ? 0 : SIGBIT(signo);
 	change_action(signo, &want, &had);
 	return had.handler;
@@ -307,4 +434,59 @@ u64 ov_signal(int signo, u64 handler)
 u64 ov_sysv_signal(int signo, u64 handler)
 {
 	return simple_signal(OV_NEXT_sysv_signal, signo, handler, SA_RESETHAND | SA_NODEFER);
+}
+
+/* 1 when the signal is blocked now, and then: unblock (how = SIG_UNBLOCK) or block it. */
+static bool change_mask(int signo, int how)
+{
+	const u64 bit = SIGBIT(signo);
+	u64 old = 0;
+
+	ov_raw(__NR_rt_sigprocmask, how, &bit, &old, sizeof(bit));
+	return (old & bit) != 0;
+}
+
+u64 ov_sigset(int signo, u64 handler)
+{
+	u64 (*function)(int, u64) = (u64(*)(int, u64))ov_next_lookup(OV_NEXT_sigset);
+	struct kernel_action want = { .handler = handler }, had;
+
+	if (!ours(signo) || handler == SIG_ERR_)
+		return function ? function(signo, handler) : (u64)ov_ret(-ENOSYS);
+	change_action(signo, handler == SIG_HOLD_ ? NULL : &want, &had);
+	return change_mask(signo, handler == SIG_HOLD_ ? SIG_BLOCK : SIG_UNBLOCK) ? SIG_HOLD_ : had.handler;
+}
+
+int ov_sigignore(int signo)
+{
+	struct kernel_action want = { .handler = SIG_IGN_ }, had;
+
+	if (!ours(signo))
+		return (int)ov_ret(ov_next_call(OV_NEXT_sigignore, __NR_rt_sigaction, signo, 0, 0, 0, 0, 0));
+	return (int)ov_ret(change_action(signo, &want, &had));
+}
+
+int ov_siginterrupt(int signo, int interrupt)
+{
+	struct kernel_action act, had;
+
+	if (!ours(signo))
+		return (int)ov_ret(ov_next_call(OV_NEXT_siginterrupt, __NR_rt_sigaction, signo, interrupt, 0, 0, 0, 0));
+	change_action(signo, NULL, &act);
+	act.flags = interrupt ? act.flags & ~(u64)SA_RESTART : act.flags | SA_RESTART;
+	return (int)ov_ret(change_action(signo, &act, &had));
+}
+
+/* rt_sigaction(2) by number, with the kernel's structures: returns -errno. */
+long ov_rt_sigaction(int signo, const void *act, void *old, size_t size)
+{
+	struct kernel_action want, had;
+	long ret;
+
+	if (!ours(signo) || size != sizeof(u64))
+		return ov_raw(__NR_rt_sigaction, signo, act, old, size);
+	if (act && rt_copy_in(&want, (u64)(uintptr_t)act, sizeof(want)) < 0)
+		return -EFAULT;
+	ret = change_action(signo, act ? &want : NULL, &had);
+	return ret == 0 && old ? rt_copy_out((u64)(uintptr_t)old, &had, sizeof(had)) : ret;
 }
