@@ -45,7 +45,7 @@ long dev_madvise(void *addr, u64 len, int advice, struct core_err *err)
 	if (!rt_page_aligned((u64)(uintptr_t)addr))
 		return core_refuse(err, RULE_MADVISE_ADVICE, EINVAL, "addr", (u64)(uintptr_t)addr, RT_PAGE_SIZE);
 	/* Of a known advice nothing is asked when nothing is meant. */
-	if (!len && core_advice_known(dev_config.sys.profile, advice))
+	if (!len && core_advice_known(advice))
 		return 0;
 	switch (class) {
 	case CORE_ADVICE_PASS:
