@@ -8,7 +8,8 @@
 # TEST is a program or a *.t that prints TAP; what follows a ':' is passed to it
 # (fuzz_store:--seconds:60).  Each runs under timeout(1).  The last line is
 # "N passed, N failed, N skipped", counted in test points; a file that skips as a
-# whole counts as one.  Exit status 1 when something failed or nothing passed.
+# whole counts as one; BUILD/check.sum keeps it.  Exit status 1 when something
+# failed or nothing passed.
 
 # prove starts this script again for each test: run it, and keep its TAP for the sum.
 if [ -n "${CHECK_TAP_DIR:-}" ]; then
@@ -72,4 +73,7 @@ cat "$CHECK_TAP_DIR"/* 2>/dev/null | awk -v failed="$failed_files" '
 	END {
 		printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
 		exit failed || !passed
-	}'
+	}' >"$build/check.sum"
+status=$?
+cat "$build/check.sum"
+exit $status
