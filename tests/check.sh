@@ -53,7 +53,7 @@ prove -j2 --exec "$0" "$@"
 for tap in "$CHECK_TAP_DIR"/*; do
 	[ -e "$tap.status" ] || continue
 	echo "--- $(basename "$tap"): status $(cat "$tap.status")"
-	awk '/^(not )?ok |^1\.\./ { show = /^not ok/ } show && lines++ < 80' "$tap"
+	awk '/^(not )?ok |^1\.\./ { show = /^not ok/ } show && lines++ < 300' "$tap"
 	tail -n 20 "$tap.err"
 done
 rm -f "$CHECK_TAP_DIR"/*.err
