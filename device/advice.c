@@ -7,33 +7,48 @@
 #include "device/internal.h"
 #include "rt/syscall.h"
 
-/* Punch what the views in the range show; other mappings in it get the same advice from the kernel. */
+/* The part of a view that lies within the file. */
+static long remove_piece(const struct host_piece *piece)
+{
+	struct rt_pages range = { piece->off >> RT_PAGE_SHIFT, piece->len >> RT_PAGE_SHIFT };
+	u64 pages = piece->file->size >> RT_PAGE_SHIFT;
+	long ret = 0;
+
+	if (piece->locked)
+		return -EINVAL;
+	range.count = range.first < pages ? rt_min(range.count, pages - range.first) : 0;
+	host_file_lock(piece->file);
+	if (range.count)
+		ret = host_file_punch(piece->file, range);
+	host_file_unlock(piece->file);
+	return ret;
+}
+
+/*
+ * Punch what the views in the range show; other mappings in it get the same advice
+ * from the kernel.  As there, holes between mappings are remembered and passed over.
+ */
 static long remove_range(char *addr, u64 len)
 {
 	char *at = addr, *end = addr + len;
+	long ret, unmapped = 0;
 	struct host_piece piece;
-	long ret;
 
-	while (at < end && host_view_next(at, end, &piece)) {
-		struct rt_pages range = { piece.off >> RT_PAGE_SHIFT, piece.len >> RT_PAGE_SHIFT };
-		u64 pages = piece.file->size >> RT_PAGE_SHIFT;
+	while (at < end) {
+		bool found = host_view_next(at, end, &piece);
+		char *stop = found ? piece.addr : end;
 
-		if (piece.addr > at) {
-			ret = rt_madvise(at, (size_t)(piece.addr - at), MADV_REMOVE);
-			if (ret < 0)
-				return ret;
-		}
-		if (piece.locked)
-			return -EINVAL;
-		range.count = range.first < pages ? rt_min(range.count, pages - range.first) : 0;
-		host_file_lock(piece.file);
-		ret = range.count ? host_file_punch(piece.file, range) : 0;
-		host_file_unlock(piece.file);
+		ret = stop > at ? rt_madvise(at, (size_t)(stop - at), MADV_REMOVE) : 0;
+		if (ret == -ENOMEM)
+			unmapped = ret;
+		else if (ret < 0)
+			return ret;
+		ret = found ? remove_piece(&piece) : 0;
 		if (ret < 0)
 			return ret;
-		at = piece.addr + piece.len;
+		at = found ? piece.addr + piece.len : end;
 	}
-	return at < end ? rt_madvise(at, (size_t)(end - at), MADV_REMOVE) : 0;
+	return unmapped;
 }
 
 long dev_madvise(void *addr, u64 len, int advice, struct core_err *err)

@@ -48,6 +48,7 @@ struct dev_gmem {
 	struct dev_vm *vm; /* holds a reference */
 	u64 ctime_sec, ctime_nsec, mtime_sec, mtime_nsec;
 	u32 uid, gid;
+	int lease; /* F_SETLEASE: F_UNLCK without one */
 	u32 nr_conversions; /* modulo 2^32; index into history modulo DEV_HISTORY */
 	struct dev_conversion history[DEV_HISTORY];
 };
@@ -95,6 +96,8 @@ void dev_peers_called(void);
 
 /* Free what nothing refers to any more; cheap when nothing was closed. */
 void dev_reap(void);
+/* st_dev of every object; 0 before there is one. */
+u64 dev_st_dev(void);
 /* Objects of a kind that exist: leak tests. */
 unsigned dev_count(enum dev_kind kind);
 

@@ -39,6 +39,7 @@ static void gmem_setup(struct dev_gmem *g, struct dev_vm *vm)
 	g->obj.kind = DEV_GMEM;
 	g->vm = vm;
 	g->host.owner = g;
+	g->lease = F_UNLCK;
 	now(&g->ctime_sec, &g->ctime_nsec);
 	touch_mtime(g);
 	g->uid = (u32)rt_syscall_raw(__NR_geteuid, 0, 0, 0, 0, 0, 0);

@@ -237,6 +237,11 @@ void dev_peers_called(void)
 	rt_unlock(&dev_lock);
 }
 
+u64 dev_st_dev(void)
+{
+	return system_object.host.id.dev;
+}
+
 unsigned dev_count(enum dev_kind kind)
 {
 	return counts[kind];

@@ -161,7 +161,8 @@ static int dp_expose(struct host_view *v)
 {
 	if (v->prot == PROT_NONE)
 		return 0;
-	return (int)rt_syscall(__NR_mprotect, v->start, v->end - v->start, v->prot);
+	/* mmap(2) ignores protections that it does not know, mprotect(2) refuses them. */
+	return (int)rt_syscall(__NR_mprotect, v->start, v->end - v->start, v->prot & (PROT_READ | PROT_WRITE));
 }
 
 static int dp_open(struct host_view *v, u64 first, u64 count, struct rt_pages allow)

@@ -113,6 +113,8 @@ static enum host_fault_kind classify(const struct host_view *v, int signo, int c
 	struct rt_pages page = { ret->offset >> RT_PAGE_SHIFT, 1 };
 	u32 times, seq = __atomic_load_n(ATOMIC_U32(v->file->control->seq), __ATOMIC_RELAXED);
 
+	if (guard_covers(addr))
+		return signo == SIGSEGV ? HOST_FAULT_OTHER : HOST_FAULT_GUARD;
 	if (ret->offset >= v->file->size) {
 		ret->beyond_end = true;
 		return signo == SIGSEGV ? HOST_FAULT_OTHER : HOST_FAULT_BUS;
@@ -120,8 +122,6 @@ static enum host_fault_kind classify(const struct host_view *v, int signo, int c
 	/* A writable view is PROT_NONE for an instant while it is made or replaced. */
 	if (signo == SIGSEGV && code == SEGV_ACCERR && !(v->flags & VIEW_BROKEN))
 		return (v->prot & PROT_WRITE) && retries(addr, seq) < RETRY_MAX ? HOST_FAULT_RETRY : HOST_FAULT_OTHER;
-	if (guard_covers(addr))
-		return signo == SIGSEGV ? HOST_FAULT_OTHER : HOST_FAULT_GUARD;
 	wait_transition(v->file->control, page);
 	if (core_store_is_private(&v->file->store, page.first))
 		return HOST_FAULT_BUS;

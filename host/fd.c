@@ -108,6 +108,24 @@ void host_fd_init(void)
 		proc_fd = host_fd_hide((int)fd);
 }
 
+int host_fd_reopen_own(int fd, int flags)
+{
+	struct rlimit64 old, wide;
+	int ret = host_fd_reopen(fd, flags);
+
+	if (ret != -EMFILE || rt_is_err(nofile_limit(NULL, &old)))
+		return ret;
+	wide = old;
+	wide.rlim_cur = wide.rlim_max = rt_max(old.rlim_cur + FD_TOP_SPARE, old.rlim_max);
+	if (old.rlim_max > old.rlim_cur)
+		wide.rlim_cur = wide.rlim_max = old.rlim_max;
+	if (rt_is_err(nofile_limit(&wide, NULL)))
+		return ret;
+	ret = host_fd_reopen(fd, flags);
+	nofile_limit(&old, NULL);
+	return ret;
+}
+
 int host_fd_reopen(int fd, int flags)
 {
 	char path[32];

@@ -20,6 +20,8 @@ bool host_fd_hidden(int fd);
 int host_fd_next_hidden(int fd);
 /* open("/proc/self/fd/N", flags), also inside a chroot without /proc once host_fd_init() has seen it. */
 int host_fd_reopen(int fd, int flags);
+/* The same for a descriptor that gmem keeps or closes at once: also when the program has used up its own. */
+int host_fd_reopen_own(int fd, int flags);
 /* Remember /proc; called once per process image. */
 void host_fd_init(void);
 

@@ -47,7 +47,7 @@ void host_zap(u64 addr, u64 len)
 
 int host_reopen(int fd)
 {
-	int ret = host_fd_reopen(fd, O_RDWR | O_CLOEXEC);
+	int ret = host_fd_reopen_own(fd, O_RDWR | O_CLOEXEC);
 
 	return ret == -ENOENT || ret == -EACCES ? fd : ret;
 }

@@ -23,7 +23,7 @@ int file_map_fd(struct host_file *file, bool backing)
 
 	if (*slot >= 0)
 		return *slot;
-	fd = host_fd_reopen(backing ? file->backing : file->deny, O_RDWR | O_CLOEXEC);
+	fd = host_fd_reopen_own(backing ? file->backing : file->deny, O_RDWR | O_CLOEXEC);
 	if (fd >= 0)
 		fd = host_fd_hide(fd);
 	if (fd >= 0)

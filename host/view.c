@@ -299,7 +299,8 @@ bool host_view_next(const void *addr, const void *end, struct host_piece *ret)
 					    .addr = (char *)from,
 					    .len = to - from,
 					    .off = v->off + (from - v->start),
-					    .prot = v->prot };
+					    .prot = v->prot,
+					    .locked = v->flags & VIEW_LOCKED };
 		found = true;
 	}
 	table_unlock();

@@ -129,32 +129,59 @@ int ov_dup3(int from, int to, int flags)
 	return (int)ov_ret(dup_onto(from, to, flags, __NR_dup3));
 }
 
+/*
+ * Nobody can open a guest_memfd a second time, so a lease is never broken.  Pseudo files are not
+ * counted as writers: a read lease is granted, a write lease wants a count of one.
+ */
+static long lease(struct dev_gmem *g, int cmd, long arg)
+{
+	if (cmd == F_GETLEASE)
+		return g->lease;
+	if (arg != F_RDLCK && arg != F_WRLCK && arg != F_UNLCK)
+		return -EINVAL;
+	if (arg == F_WRLCK || (arg == F_UNLCK && g->lease == F_UNLCK))
+		return -EAGAIN;
+	g->lease = (int)arg;
+	return 0;
+}
+
+static long answer_fcntl(int fd, struct dev_object *obj, int cmd, long arg)
+{
+	bool gmem = obj->kind == DEV_GMEM;
+	long ret;
+
+	if (cmd == F_GET_SEALS || cmd == F_ADD_SEALS)
+		return core_fileop_result(dev_sys()->profile, CORE_FILEOP_F_GET_SEALS);
+	if (gmem && (cmd == F_SETLEASE || cmd == F_GETLEASE))
+		return lease((struct dev_gmem *)obj, cmd, arg);
+	/* Without an operation for it, direct I/O cannot be asked for. */
+	if (cmd == F_SETFL && (arg & O_DIRECT))
+		return -EINVAL;
+	ret = ov_raw(__NR_fcntl, fd, cmd, arg);
+	if (cmd == F_GETFL && ret >= 0 && obj->kind != DEV_GMEM && obj->kind != DEV_SYSTEM)
+		ret &= ~(long)O_LARGEFILE;
+	return ret;
+}
+
 /* Commands whose answer on the placeholder differs from the object's. */
 static bool fcntl_object(int fd, int cmd, long arg, long *ret)
 {
 	struct dev_object *obj;
 	struct ov_guard guard;
-	bool gmem, found;
+	bool found;
 
-	if (cmd != F_GETFL && cmd != F_GET_SEALS && cmd != F_ADD_SEALS)
+	if (cmd != F_GETFL && cmd != F_SETFL && cmd != F_SETLEASE && cmd != F_GETLEASE && cmd != F_GET_SEALS &&
+	    cmd != F_ADD_SEALS)
 		return false;
 	ov_enter(&guard);
 	obj = ov_fd_get(fd);
 	found = obj != NULL;
-	gmem = obj && obj->kind == DEV_GMEM;
-	if (obj)
+	if (obj) {
+		*ret = answer_fcntl(fd, obj, cmd, arg);
 		dev_put(obj);
-	ov_leave(&guard);
-	if (!found)
-		return false;
-	if (cmd != F_GETFL) {
-		*ret = core_fileop_result(dev_sys()->profile, CORE_FILEOP_F_GET_SEALS);
-		return true;
 	}
-	*ret = ov_raw(__NR_fcntl, fd, cmd, arg);
-	if (!gmem && *ret >= 0)
-		*ret &= ~(long)O_LARGEFILE;
-	return true;
+	ov_leave(&guard);
+	return found;
 }
 
 int ov_fcntl(int fd, int cmd, long arg)

@@ -46,6 +46,14 @@ void ov_fd_copy(int from, int to)
 		ov_fd_set(to, obj);
 }
 
+/* O_PATH: good for fstat(2) and little else. */
+static bool opened_as_name(int fd)
+{
+	long flags = rt_syscall_raw(__NR_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+
+	return !rt_is_err(flags) && (flags & O_PATH);
+}
+
 struct dev_object *ov_fd_get(int fd)
 {
 	struct dev_object *obj = ov_fd_peek(fd);
@@ -56,6 +64,10 @@ struct dev_object *ov_fd_get(int fd)
 	if (obj && dev_get(obj, id))
 		return obj;
 	obj = dev_find(id);
+	if (obj && opened_as_name(fd)) {
+		dev_put(obj);
+		return NULL;
+	}
 	ov_fd_set(fd, obj);
 	return obj;
 }

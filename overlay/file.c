@@ -227,6 +227,8 @@ long ov_preadv2(int fd, const struct iovec_ *iov, int n, s64 off, int flags)
 
 	if (!answered(fd, CORE_FILEOP_PREADV2, &ret))
 		ret = transfer_vector(OV_NEXT_preadv2, __NR_preadv2, fd, iov, n, off, flags, CALLER);
+	else if (off == -1 && ret == -ESPIPE)
+		ret = -EINVAL; /* at the position of the file: as readv(2) */
 	return ov_ret(ret);
 }
 
@@ -236,6 +238,8 @@ long ov_pwritev2(int fd, const struct iovec_ *iov, int n, s64 off, int flags)
 
 	if (!answered(fd, CORE_FILEOP_PWRITEV2, &ret))
 		ret = transfer_vector(OV_NEXT_pwritev2, __NR_pwritev2, fd, iov, n, off, flags, CALLER);
+	else if (off == -1 && ret == -ESPIPE)
+		ret = -EINVAL; /* at the position of the file: as writev(2) */
 	return ov_ret(ret);
 }
 
@@ -311,6 +315,8 @@ int ov_sync_file_range(int fd, s64 off, s64 len, unsigned flags)
 
 	if (!answered(fd, CORE_FILEOP_SYNC_FILE_RANGE, &ret))
 		ret = ov_next_call(OV_NEXT_sync_file_range, __NR_sync_file_range, fd, off, len, flags, 0, 0);
+	else if (ret == 0 && ((flags & ~7U) || off < 0 || len < 0 || off + len < off))
+		ret = -EINVAL;
 	return (int)ov_ret(ret);
 }
 
@@ -375,6 +381,43 @@ long ov_flistxattr(int fd, char *list, size_t size)
 	if (!answered(fd, CORE_FILEOP_FLISTXATTR, &ret))
 		ret = ov_raw(__NR_flistxattr, fd, list, size);
 	return ov_ret(ret);
+}
+
+int ov_fremovexattr(int fd, const char *name)
+{
+	long ret;
+
+	if (!answered(fd, CORE_FILEOP_FREMOVEXATTR, &ret))
+		ret = ov_raw(__NR_fremovexattr, fd, name);
+	return (int)ov_ret(ret);
+}
+
+/* True when the name leads to an object's inode, through /proc as a rule; *ret is what changing it answers. */
+static bool named(const char *path, enum core_fileop op, long *ret)
+{
+	struct dev_object *obj = ov_object_at(-100 /* AT_FDCWD */, path, 0);
+
+	if (obj)
+		*ret = core_fileop_result(dev_sys()->profile, op);
+	return obj != NULL;
+}
+
+int ov_truncate(const char *path, s64 len)
+{
+	long ret;
+
+	if (!named(path, CORE_FILEOP_FTRUNCATE, &ret))
+		ret = ov_raw(__NR_truncate, path, len);
+	return (int)ov_ret(ret);
+}
+
+int ov_chmod(const char *path, unsigned mode)
+{
+	long ret;
+
+	if (!named(path, CORE_FILEOP_FCHMOD, &ret))
+		ret = ov_raw(__NR_chmod, path, mode);
+	return (int)ov_ret(ret);
 }
 
 int ov_ftruncate(int fd, s64 len)

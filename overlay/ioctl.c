@@ -105,6 +105,52 @@ static long object_ioctl(int fd, u32 cmd, u64 arg, bool *served)
 	return ret;
 }
 
+#define UFFD_TYPE	   0xAA
+#define UFFDIO_REGISTER_   0xc020aa00U
+#define UFFDIO_UNREGISTER_ 0x8010aa01U
+
+/*
+ * The program's own userfaultfd on a view: faults of a guest_memfd cannot be
+ * registered, and what is not registered cannot be filled.  Every argument starts with
+ * the address that it is about.
+ */
+static bool userfaultfd_ioctl(u32 cmd, u64 arg, long *ret)
+{
+	u64 start;
+
+	if (rt_copy_in(&start, arg, sizeof(start)) < 0 || !host_view_overlaps((void *)start, 1))
+		return false;
+	*ret = cmd == UFFDIO_REGISTER_ || cmd == UFFDIO_UNREGISTER_ ? -EINVAL : -ENOENT;
+	return true;
+}
+
+#define FICLONE_      0x40049409U
+#define FICLONERANGE_ 0x4020940dU
+
+/* Sharing extents with a guest_memfd: other file systems' files are EXDEV, its own know no such thing. */
+static bool reflink_ioctl(int fd, u32 cmd, u64 arg, long *ret)
+{
+	int from = (int)arg;
+	s64 range;
+
+	if (cmd == FICLONERANGE_) {
+		if (rt_copy_in(&range, arg, sizeof(range)) < 0)
+			return false;
+		from = (int)range;
+	}
+	if (!ov_fd_peek(fd) && !ov_fd_peek(from))
+		return false;
+	*ret = ov_fd_peek(fd) && ov_fd_peek(from) ? -EOPNOTSUPP : -EXDEV;
+	return true;
+}
+
+static bool ioctl_about_views(int fd, u32 cmd, u64 arg, long *ret)
+{
+	if ((cmd >> 8 & 0xff) == UFFD_TYPE)
+		return userfaultfd_ioctl(cmd, arg, ret);
+	return (cmd == FICLONE_ || cmd == FICLONERANGE_) && reflink_ioctl(fd, cmd, arg, ret);
+}
+
 /* The request is int in some C libraries: only the low 32 bits count. */
 int ov_ioctl(int fd, unsigned long request, u64 arg)
 {
@@ -118,6 +164,8 @@ int ov_ioctl(int fd, unsigned long request, u64 arg)
 		if (obj && cmd == KVM_CHECK_EXTENSION && !ov_filtered && dev_cap_fast(obj, arg, &ret))
 			return (int)ret;
 		ret = kvm_ioctl(fd, cmd, arg, &served);
+	} else if (ov_config.active && ioctl_about_views(fd, cmd, arg, &ret)) {
+		served = true;
 	} else if (ov_fd_peek(fd)) {
 		ret = object_ioctl(fd, cmd, arg, &served);
 	}

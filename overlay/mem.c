@@ -110,6 +110,39 @@ void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 	return (void *)ov_ret(ret);
 }
 
+/*
+ * remap_file_pages(2) is an mmap(2) of the mapping's own file over part of it,
+ * in the kernel since 4.0 as here.
+ */
+static long remap_pages(char *addr, u64 size, int prot, u64 pgoff, int flags)
+{
+	char *start = (char *)rt_align_down((u64)(uintptr_t)addr, RT_PAGE_SIZE);
+	struct host_piece piece;
+	struct ov_guard guard;
+	long ret = -EINVAL;
+
+	size &= ~RT_PAGE_MASK;
+	if (prot || !size || (u64)(uintptr_t)start + size <= (u64)(uintptr_t)start ||
+	    pgoff + (size >> RT_PAGE_SHIFT) < pgoff)
+		return -EINVAL;
+	ov_enter(&guard);
+	if (host_view_next(start, start + size, &piece) && piece.addr == start && piece.len == size) {
+		struct core_err err = { .rule = RULE_NONE };
+
+		flags = (flags & MAP_NONBLOCK) | MAP_SHARED | MAP_FIXED | MAP_POPULATE | (piece.locked ? MAP_LOCKED : 0);
+		ret = dev_gmem_mmap(piece.file->owner, start, size, piece.prot, flags, (s64)(pgoff << RT_PAGE_SHIFT), &err);
+	}
+	ov_leave(&guard);
+	return rt_is_err(ret) ? ret : 0;
+}
+
+int ov_remap_file_pages(void *addr, u64 size, int prot, u64 pgoff, int flags)
+{
+	if (!host_view_overlaps(addr, size))
+		return (int)ov_ret(ov_raw(__NR_remap_file_pages, addr, size, prot, pgoff, flags));
+	return (int)ov_ret(remap_pages(addr, size, prot, pgoff, flags));
+}
+
 static long protect(void *addr, u64 len, int prot, int pkey)
 {
 	struct ov_guard guard;
@@ -200,14 +233,43 @@ int ov_munlock(void *addr, u64 len)
 	return (int)ov_ret(lock_range(addr, len, 0, false));
 }
 
-/* A guest_memfd has no fsync: MS_SYNC finds none once the generic checks are passed. */
+static long sync_native(void *addr, u64 len, int flags)
+{
+	return ov_next_call(OV_NEXT_msync, __NR_msync, (long)addr, (long)len, flags, 0, 0, 0);
+}
+
+/* In the kernel's order: mapping by mapping, holes remembered, the first refusal final. */
+static long sync_views(char *addr, char *end, int flags)
+{
+	long ret, unmapped = 0;
+	struct host_piece piece;
+
+	while (addr < end && host_view_next(addr, end, &piece)) {
+		ret = piece.addr > addr ? sync_native(addr, (u64)(piece.addr - addr), flags) : 0;
+		if (ret == -ENOMEM)
+			unmapped = ret;
+		else if (ret < 0)
+			return ret;
+		if ((flags & MS_INVALIDATE) && piece.locked)
+			return -EBUSY;
+		/* A guest_memfd has no fsync operation. */
+		ret = flags & MS_SYNC ? core_fileop_result(dev_sys()->profile, CORE_FILEOP_MSYNC_SYNC) : 0;
+		if (ret < 0)
+			return ret;
+		addr = piece.addr + piece.len;
+	}
+	ret = addr < end ? sync_native(addr, (u64)(end - addr), flags) : 0;
+	return ret < 0 ? ret : unmapped;
+}
+
 int ov_msync(void *addr, u64 len, int flags)
 {
-	struct host_piece piece;
-	long ret = ov_next_call(OV_NEXT_msync, __NR_msync, (long)addr, (long)len, flags, 0, 0, 0);
+	/* Flags and alignment are looked at first: by the kernel, on nothing. */
+	long ret = host_view_overlaps(addr, len) ? sync_native(addr, 0, flags) : 1;
 
-	if (ret == 0 && (flags & MS_SYNC) && host_view_overlaps(addr, len) &&
-	    host_view_next(addr, (char *)addr + len, &piece))
-		ret = core_fileop_result(dev_sys()->profile, CORE_FILEOP_MSYNC_SYNC);
+	if (ret == 0)
+		ret = sync_views(addr, (char *)addr + rt_align_up(len, RT_PAGE_SIZE), flags);
+	else if (ret == 1)
+		ret = sync_native(addr, len, flags);
 	return (int)ov_ret(ret);
 }

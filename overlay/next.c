@@ -37,5 +37,6 @@ long ov_next_call(enum ov_next_id id, long nr, long a, long b, long c, long d, l
 	if (!function)
 		return ov_raw6(nr, a, b, c, d, e, f);
 	ret = function(a, b, c, d, e, f);
-	return ret == -1 ? ov_last_errno() : ret;
+	/* Most return int, whose upper half is anything; no transfer is that long. */
+	return (u32)ret == 0xffffffffU ? ov_last_errno() : ret;
 }

@@ -45,9 +45,12 @@ static long open_kvm(int flags)
 	struct dev_object *obj;
 	int fd;
 
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL) && !(flags & O_PATH))
+		return -EEXIST;
 	ov_enter(&guard);
 	fd = dev_open(flags);
-	obj = fd < 0 ? NULL : ov_fd_get(fd);
+	/* A descriptor that is only a name answers EBADF to everything, which the kernel does best. */
+	obj = fd < 0 || (flags & O_PATH) ? NULL : ov_fd_get(fd);
 	if (obj)
 		dev_put(obj);
 	ov_leave(&guard);

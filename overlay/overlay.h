@@ -93,6 +93,9 @@ void ov_fd_copy(int from, int to);
 /* Look at all descriptors that this process image inherited. */
 void ov_fd_scan(void);
 
+/* The guest_memfd that a name leads to, without a reference (for comparing and asking only), or NULL. */
+struct dev_object *ov_object_at(int dir, const char *path, int flags);
+
 /* overlay/report.c: what the broker is told; all without waiting. */
 void ov_report_init(void);
 void ov_report_refusal(const char *call, const struct core_err *err);

@@ -282,28 +282,37 @@ static void report_touch(const struct host_fault *fault, u64 addr, const struct 
 }
 
 /*
- * The engine's signal was SIGSEGV, the kernel's would be SIGBUS: queue that one
- * and return, so that it arrives on a frame of its own with the context of the
- * touch.  It is blocked until then, since it must not nest in this handler.
+ * The engine's signal is not the kernel's: queue that one and return, so that it
+ * arrives on a frame of its own with the context of the touch.  It is blocked
+ * until then, since it must not nest in this handler.
  */
-static u64 deliver_requeued(struct ucontext *uc, u64 addr, const struct host_fault *fault)
+static u64 deliver_requeued(struct ucontext *uc, int signo, int code, u64 addr, const struct host_fault *fault)
 {
-	const u64 bus = SIGBIT(SIGBUS);
+	const u64 bit = SIGBIT(signo);
 	siginfo_t info;
 
 	memset(&info, 0, sizeof(info));
-	info.si_signo = SIGBUS;
-	info.si_code = BUS_ADRERR;
+	info.si_signo = signo;
+	info.si_code = code;
 	info.si_addr = (void *)(uintptr_t)addr;
 	/* force_sig(): a blocked or ignored fault kills. */
-	if ((uc->uc_sigmask & bus) || virtual_of(SIGBUS)->handler <= SIG_IGN_) {
+	if ((uc->uc_sigmask & bit) || virtual_of(signo)->handler <= SIG_IGN_) {
 		report_touch(fault, addr, uc);
-		set_default(SIGBUS);
-		uc->uc_sigmask &= ~bus;
+		set_default(signo);
+		uc->uc_sigmask &= ~bit;
 	}
-	rt_syscall_raw(__NR_rt_sigprocmask, SIG_BLOCK, (long)&bus, 0, sizeof(bus), 0, 0);
-	queue_to_self(SIGBUS, &info);
+	rt_syscall_raw(__NR_rt_sigprocmask, SIG_BLOCK, (long)&bit, 0, sizeof(bit), 0, 0);
+	queue_to_self(signo, &info);
 	return 0;
+}
+
+/* A guard page of the program's own, where the engine denies everything. */
+static u64 deliver_guard(int signo, siginfo_t *info, struct ucontext *uc, const struct host_fault *fault)
+{
+	if (signo == SIGBUS)
+		return deliver_requeued(uc, SIGSEGV, SEGV_MAPERR, (u64)(uintptr_t)info->si_addr, fault);
+	info->si_code = SEGV_MAPERR;
+	return deliver_fault(SIGSEGV);
 }
 
 static u64 deliver_private(int signo, siginfo_t *info, struct ucontext *uc, const struct host_fault *fault)
@@ -312,7 +321,7 @@ static u64 deliver_private(int signo, siginfo_t *info, struct ucontext *uc, cons
 
 	/* It comes here again as SIGBUS, and is reported then. */
 	if (signo == SIGSEGV)
-		return deliver_requeued(uc, addr, fault);
+		return deliver_requeued(uc, SIGBUS, BUS_ADRERR, addr, fault);
 	report_touch(fault, addr, uc);
 	info->si_code = BUS_ADRERR;
 	return deliver_fault(SIGBUS);
@@ -358,6 +367,8 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 		return 0;
 	if (fault.kind == HOST_FAULT_BUS)
 		return deliver_private(signo, info, uc, &fault);
+	if (fault.kind == HOST_FAULT_GUARD)
+		return deliver_guard(signo, info, uc, &fault);
 	return deliver_fault(signo);
 }
 

@@ -60,25 +60,49 @@ static void correct(struct stat *st, const struct dev_object *obj)
 	}
 }
 
-/* After a successful fstat: correct the result when fd is an object's. */
-static long corrected(int fd, struct stat *user)
+/*
+ * After a successful stat(2) of whatever kind: correct the result when it is an
+ * object's inode, which may also have been reached by a name in /proc.
+ */
+static long corrected(struct stat *user)
 {
 	struct dev_object *obj;
 	struct ov_guard guard;
 	struct stat st;
-	long ret = 0;
+	long ret;
 
+	if (!ov_config.active || !dev_st_dev())
+		return 0;
+	ret = rt_copy_in(&st, (u64)(uintptr_t)user, sizeof(st));
+	/* All objects are on one file system, nearly everything else is not. */
+	if (ret < 0 || st.st_dev != dev_st_dev())
+		return 0;
 	ov_enter(&guard);
-	obj = ov_fd_get(fd);
+	obj = dev_find((struct host_ident){ st.st_dev, st.st_ino });
 	if (obj) {
-		ret = rt_copy_in(&st, (u64)(uintptr_t)user, sizeof(st));
 		correct(&st, obj);
-		if (ret == 0)
-			ret = rt_copy_out((u64)(uintptr_t)user, &st, sizeof(st));
+		ret = rt_copy_out((u64)(uintptr_t)user, &st, sizeof(st));
 		dev_put(obj);
 	}
 	ov_leave(&guard);
 	return ret;
+}
+
+struct dev_object *ov_object_at(int dir, const char *path, int flags)
+{
+	struct dev_object *obj;
+	struct ov_guard guard;
+	struct stat st;
+
+	if (!ov_config.active || !dev_st_dev() || ov_raw(__NR_newfstatat, dir, path, &st, flags) != 0 ||
+	    st.st_dev != dev_st_dev())
+		return NULL;
+	ov_enter(&guard);
+	obj = dev_find((struct host_ident){ st.st_dev, st.st_ino });
+	if (obj)
+		dev_put(obj);
+	ov_leave(&guard);
+	return obj && obj->kind == DEV_GMEM ? obj : NULL;
 }
 
 int ov_fstat(int fd, struct stat *st)
@@ -86,8 +110,8 @@ int ov_fstat(int fd, struct stat *st)
 	/* The number that C libraries use, since a filter of the program knows that one. */
 	long ret = ov_raw(__NR_newfstatat, fd, "", st, AT_EMPTY_PATH);
 
-	if (ret == 0 && ov_fd_peek(fd))
-		ret = corrected(fd, st);
+	if (ret == 0)
+		ret = corrected(st);
 	return (int)ov_ret(ret);
 }
 
@@ -113,15 +137,13 @@ static bool stat_kvm(const char *path, struct stat *user, long *ret)
 
 int ov_fstatat(int dir, const char *path, struct stat *st, int flags)
 {
-	char first = 1;
 	long ret;
 
 	if (stat_kvm(path, st, &ret))
 		return (int)ov_ret(ret);
 	ret = ov_raw(__NR_newfstatat, dir, path, st, flags);
-	if (ret == 0 && (flags & AT_EMPTY_PATH) && ov_fd_peek(dir) && rt_copy_in(&first, (u64)(uintptr_t)path, 1) == 0 &&
-	    !first)
-		ret = corrected(dir, st);
+	if (ret == 0)
+		ret = corrected(st);
 	return (int)ov_ret(ret);
 }
 

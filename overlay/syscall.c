@@ -28,6 +28,22 @@ static long by_number(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, bool *h
 		return ov_munmap((void *)a, b);
 	case __NR_mremap:
 		return (long)ov_mremap((void *)a, b, c, (int)d, (void *)e);
+	case __NR_remap_file_pages:
+		return ov_remap_file_pages((void *)a, b, (int)c, d, (int)e);
+	case __NR_mlock:
+		return ov_mlock((void *)a, b);
+	case __NR_mlock2:
+		return ov_mlock2((void *)a, b, (unsigned)c);
+	case __NR_munlock:
+		return ov_munlock((void *)a, b);
+	case __NR_msync:
+		return ov_msync((void *)a, b, (int)c);
+	case __NR_lseek:
+		return ov_lseek((int)a, (s64)b, (unsigned)c);
+	case __NR_pread64:
+		return ov_pread((int)a, (void *)b, c, (s64)d);
+	case __NR_pwrite64:
+		return ov_pwrite((int)a, (void *)b, c, (s64)d);
 	case __NR_mprotect:
 		return ov_mprotect((void *)a, b, (int)c);
 	case __NR_madvise:
