@@ -14,7 +14,7 @@
 #include "host/host.h"
 #include "host/object.h"
 
-enum dev_kind { DEV_NONE, DEV_SYSTEM, DEV_VM, DEV_GMEM };
+enum dev_kind { DEV_NONE, DEV_SYSTEM, DEV_VM, DEV_GMEM, DEV_VCPU, DEV_KINDS };
 
 /*
  * An object lives from its creation until no descriptor or mapping of it is
@@ -32,6 +32,12 @@ struct dev_vm {
 	struct dev_object obj;
 	struct core_vm core;
 	u64 mm; /* address space that created it: ioctls from another are EIO */
+	struct dev_vcpu *vcpus; /* device/vcpu.h; under dev_slots_lock, as are the next two */
+	unsigned nr_vcpus;
+	_Atomic u32 stopping; /* vCPUs stay out of the guest; futex word */
+	_Atomic u32 changes;  /* of what guest physical addresses mean */
+	void *irq;	      /* the interrupt controller's */
+	void (*irq_fini)(struct dev_vm *vm);
 };
 
 /* The conversions to private that a touch may be explained by, newest last. */

@@ -29,8 +29,8 @@ struct dev_config dev_config;
 const struct core_mem dev_mem = { rt_alloc, rt_free };
 
 static struct dev_object *table[BUCKETS];
-static struct dev_object *free_objects[DEV_GMEM + 1];
-static unsigned counts[DEV_GMEM + 1];
+static struct dev_object *free_objects[DEV_KINDS];
+static unsigned counts[DEV_KINDS];
 static struct dev_object system_object;
 
 static size_t object_size(enum dev_kind kind)

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * device/vcpu.h - vCPUs of the emulated device
+ *
+ * Theory of operation.  KVM_RUN executes in the caller's thread, under the
+ * vCPU's mutex.  Whoever is about to change what guest physical addresses mean
+ * stops the VM's vCPUs (device/world.c), changes it, and lets them go on; they drop
+ * what they remember and continue.
+ *
+ * Invariants:
+ *  1. Between world_enter() and world_leave() ("in the guest") a vCPU takes no lock that
+ *     a stopper holds: it reads slots and attributes without any, since nobody changes them.
+ *  2. Slots, bindings and attributes of a VM change only with dev_slots_lock held and
+ *     none of its vCPUs in the guest.
+ *  3. The interpreter's state belongs to the holder of the mutex.  Others may only dev_vcpu_kick().
+ *  4. No handler of the program runs on top of KVM_RUN: its signals wait until the call
+ *     returns, and make it return (device/thread.h).
+ *  5. As in the kernel a vCPU lives until its VM goes; its descriptors hold the VM.
+ */
+#ifndef GMEM_DEVICE_VCPU_H
+#define GMEM_DEVICE_VCPU_H
+
+#include "cpu/cpu.h"
+#include "device/device.h"
+#include "uapi/kvm_vcpu.h"
+
+struct dev_vcpu;
+
+/*
+ * The vCPU's side of an interrupt controller in the device.  Any member may be
+ * NULL.  All are called by the vCPU's thread with its mutex held; pending, ack, tpr, mmio, pio
+ * and msr from within cpu_run(): no dev_slots_lock there.
+ */
+struct dev_irq_ops {
+	int (*pending)(struct dev_vcpu *v); /* vector that would be taken, or -1 */
+	int (*ack)(struct dev_vcpu *v);
+	u64 (*get_tpr)(struct dev_vcpu *v);
+	void (*set_tpr)(struct dev_vcpu *v, u64 tpr);
+	void (*poll)(struct dev_vcpu *v); /* after a kick: NMI, INIT, SIPI go to v->cpu->events, v->mp_state */
+	bool (*wakes)(struct dev_vcpu *v); /* a halted or waiting vCPU has a reason to go on */
+	u64 (*deadline)(struct dev_vcpu *v); /* CLOCK_MONOTONIC ns at which to look again while halted; 0: none */
+	bool (*mmio)(struct dev_vcpu *v, u64 gpa, void *data, unsigned len, bool write);
+	bool (*pio)(struct dev_vcpu *v, u16 port, void *data, unsigned size, bool write);
+	enum cpu_msr (*rdmsr)(struct dev_vcpu *v, u32 msr, u64 *ret); /* CPU_MSR_GP: not one of its own */
+	enum cpu_msr (*wrmsr)(struct dev_vcpu *v, u32 msr, u64 value);
+	void (*reset)(struct dev_vcpu *v, bool init);
+	void (*fini)(struct dev_vcpu *v);
+};
+
+#define DEV_CPUID_MAX 256 /* KVM_MAX_CPUID_ENTRIES */
+
+struct dev_vcpu {
+	struct dev_object obj;
+	struct dev_vm *vm; /* while !closed it holds a reference */
+	struct dev_vcpu *next; /* of the VM, in order of creation; under dev_slots_lock */
+	u32 id, index;
+	bool closed; /* no descriptor is left; under the mutex */
+	struct rt_lock mutex;
+
+	struct cpu *cpu;
+	struct kvm_run *run; /* three pages and more: run, PIO data, coalesced MMIO, ..., dirty ring */
+	size_t run_size;
+
+	/* Stop and wake: device/world.c. */
+	_Atomic u32 in_guest; /* futex word of stoppers */
+	_Atomic u32 wake;     /* counts kicks; futex word of a halted vCPU */
+	_Atomic u32 signalled; /* a signal of the program waits for KVM_RUN to return */
+	_Atomic bool in_cpu;   /* the thread is in cpu_run() or cpu_complete() */
+	_Atomic bool in_map;   /* ... and there in a callback of ours: must not be parked */
+	_Atomic s32 tid;
+	u32 seen_changes;      /* vm->changes at the last flush */
+
+	/* State that the interpreter does not keep. */
+	u32 mp_state;
+	bool has_sigset;
+	u64 sigset;
+	struct kvm_cpuid_entry2 *cpuid;
+	u32 nr_cpuid;
+	u64 tsc_khz;
+	int user_irq; /* KVM_INTERRUPT's vector, or -1 */
+	_Atomic bool user_nmi;
+	u32 guest_debug;
+	int fault_errno; /* of the last CPU_MAP_*_FAULT */
+	u32 ring_size;   /* entries of the dirty ring, 0 without */
+	u32 ring_head, ring_reset;
+
+	/* The interrupt controller's. */
+	const struct dev_irq_ops *irq; /* NULL: none in the device */
+	void *irq_state;
+	u32 sipi_vector;
+};
+
+static inline struct dev_vcpu *dev_to_vcpu(struct dev_object *obj)
+{
+	return RT_CONTAINER_OF(obj, struct dev_vcpu, obj);
+}
+
+/* KVM_RUN, without dev_ioctl() around it: signals need not be blocked.  -ESTALE: not this object any more, look again. */
+long dev_vcpu_run(struct dev_object *obj, u64 arg, struct core_err *err);
+
+/* From any thread: end a halt, look at interrupts, NMIs, requests.  Takes no lock. */
+void dev_vcpu_kick(struct dev_vcpu *v);
+/* With dev_slots_lock held, or from a thread that runs a vCPU of the VM; NULL when there is none. */
+struct dev_vcpu *dev_vcpu_by_id(struct dev_vm *vm, u32 id);
+
+/* The overlay's signal entry.  All are async-signal-safe. */
+struct dev_fault_context {
+	u64 *rip, *rsp, *rdi, *rsi, *eflags;
+};
+/* A fault at addr on this thread: true when it was the guest's and the context has been changed. */
+bool dev_vcpu_fault(int signo, int code, u64 addr, const struct dev_fault_context *context);
+/* True when this thread is in KVM_RUN: the signal has to wait; the caller blocks it and queues it again. */
+bool dev_vcpu_defers(int signo);
+/* A DEV_VCPU_SIGNAL with this code is ours: the thread is asked to stop although it may sleep in a page fault. */
+#define DEV_VCPU_SIGNAL 7 /* SIGBUS: never blocked where a guest runs */
+#define DEV_VCPU_CODE	(-61)
+void dev_vcpu_parked(void);
+
+#endif
