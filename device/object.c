@@ -192,8 +192,9 @@ void dev_fork_prepare(void)
 
 void dev_fork_done(void)
 {
-	dev_lock = (struct rt_lock)RT_LOCK_INIT;
-	dev_slots_lock = (struct rt_lock)RT_LOCK_INIT;
+	/* In the parent others may be waiting for them. */
+	rt_unlock(&dev_lock);
+	rt_unlock(&dev_slots_lock);
 }
 
 static void watch_file(struct host_file *file)

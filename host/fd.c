@@ -8,6 +8,7 @@
 #include <linux/resource.h>
 
 #include "rt/format.h"
+#include "rt/lock.h"
 #include "rt/syscall.h"
 
 #ifndef F_DUPFD_CLOEXEC
@@ -34,27 +35,62 @@ static long dup_from(int fd, u64 lowest)
 	return rt_syscall(__NR_fcntl, fd, F_DUPFD_CLOEXEC, lowest);
 }
 
-/* Above the soft limit while the hard one allows it; the window in which the limit stands higher is two calls. */
-static long dup_high(int fd)
+static struct rt_lock limit_lock = RT_LOCK_INIT;
+
+void host_fd_forked(void)
+{
+	limit_lock = (struct rt_lock)RT_LOCK_INIT;
+}
+
+/*
+ * A call that makes a descriptor, above the soft limit while the hard one allows
+ * it; the window in which the limit stands higher is two calls.  The lock keeps
+ * one thread from taking another's raised limit for the program's.
+ */
+static long with_more_room(long nr, long a, long b, long c, long d, long failed)
 {
 	struct rlimit64 old, wide;
-	long ret = nofile_limit(NULL, &old);
+	long ret = failed;
 
-	if (rt_is_err(ret))
-		return ret;
-	if (old.rlim_max > old.rlim_cur && old.rlim_cur < FD_CEILING) {
+	rt_lock(&limit_lock);
+	if (!rt_is_err(nofile_limit(NULL, &old)) && old.rlim_cur < FD_CEILING) {
 		wide = old;
-		wide.rlim_cur = rt_min(old.rlim_max, old.rlim_cur + FD_TOP_SPARE);
+		wide.rlim_cur = old.rlim_cur + FD_TOP_SPARE;
+		/* The privileged may go beyond the hard limit. */
+		if (old.rlim_max > old.rlim_cur)
+			wide.rlim_cur = rt_min(wide.rlim_cur, old.rlim_max);
+		else
+			wide.rlim_max = wide.rlim_cur;
 		if (!rt_is_err(nofile_limit(&wide, NULL))) {
-			ret = dup_from(fd, old.rlim_cur);
+			ret = rt_syscall(nr, a, b, nr == __NR_fcntl ? (long)old.rlim_cur : c, d);
 			nofile_limit(&old, NULL);
-			if (!rt_is_err(ret))
-				return ret;
 		}
 	}
-	wide.rlim_cur = rt_min(old.rlim_cur, FD_CEILING);
-	ret = dup_from(fd, wide.rlim_cur > FD_TOP_SPARE ? wide.rlim_cur - FD_TOP_SPARE : wide.rlim_cur / 2);
+	rt_unlock(&limit_lock);
 	return ret;
+}
+
+long host_fd_own(long nr, long a, long b, long c, long d)
+{
+	long ret = rt_syscall(nr, a, b, c, d);
+
+	return ret == -EMFILE ? with_more_room(nr, a, b, c, d, ret) : ret;
+}
+
+/* As high as possible. */
+static long dup_high(int fd)
+{
+	long ret = with_more_room(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0, 0, -EMFILE);
+	struct rlimit64 now;
+	u64 top;
+
+	if (!rt_is_err(ret))
+		return ret;
+	ret = nofile_limit(NULL, &now);
+	if (rt_is_err(ret))
+		return ret;
+	top = rt_min(now.rlim_cur, FD_CEILING);
+	return dup_from(fd, top > FD_TOP_SPARE ? top - FD_TOP_SPARE : top / 2);
 }
 
 int host_fd_hide(int fd)
@@ -103,30 +139,12 @@ void host_fd_init(void)
 
 	if (proc_fd >= 0)
 		return;
-	fd = rt_syscall(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	fd = host_fd_own(__NR_openat, AT_FDCWD, (long)"/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	if (!rt_is_err(fd))
 		proc_fd = host_fd_hide((int)fd);
 }
 
-int host_fd_reopen_own(int fd, int flags)
-{
-	struct rlimit64 old, wide;
-	int ret = host_fd_reopen(fd, flags);
-
-	if (ret != -EMFILE || rt_is_err(nofile_limit(NULL, &old)))
-		return ret;
-	wide = old;
-	wide.rlim_cur = wide.rlim_max = rt_max(old.rlim_cur + FD_TOP_SPARE, old.rlim_max);
-	if (old.rlim_max > old.rlim_cur)
-		wide.rlim_cur = wide.rlim_max = old.rlim_max;
-	if (rt_is_err(nofile_limit(&wide, NULL)))
-		return ret;
-	ret = host_fd_reopen(fd, flags);
-	nofile_limit(&old, NULL);
-	return ret;
-}
-
-int host_fd_reopen(int fd, int flags)
+static long reopen(int fd, int flags, bool own)
 {
 	char path[32];
 
@@ -134,5 +152,17 @@ int host_fd_reopen(int fd, int flags)
 	if (proc_fd < 0)
 		return -ENOENT;
 	rt_format(path, sizeof(path), "self/fd/%d", fd);
-	return (int)rt_syscall(__NR_openat, proc_fd, path, flags, 0);
+	if (own)
+		return host_fd_own(__NR_openat, proc_fd, (long)path, flags, 0);
+	return rt_syscall(__NR_openat, proc_fd, path, flags, 0);
+}
+
+int host_fd_reopen(int fd, int flags)
+{
+	return (int)reopen(fd, flags, false);
+}
+
+int host_fd_reopen_own(int fd, int flags)
+{
+	return (int)reopen(fd, flags, true);
 }

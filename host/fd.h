@@ -20,8 +20,12 @@ bool host_fd_hidden(int fd);
 int host_fd_next_hidden(int fd);
 /* open("/proc/self/fd/N", flags), also inside a chroot without /proc once host_fd_init() has seen it. */
 int host_fd_reopen(int fd, int flags);
-/* The same for a descriptor that gmem keeps or closes at once: also when the program has used up its own. */
+/* The same for a descriptor of gmem's own, which the program's soft limit must not refuse. */
 int host_fd_reopen_own(int fd, int flags);
+/* Any system call that makes such a descriptor. */
+long host_fd_own(long nr, long a, long b, long c, long d);
+/* In a forked child. */
+void host_fd_forked(void);
 /* Remember /proc; called once per process image. */
 void host_fd_init(void);
 

@@ -89,7 +89,7 @@ int host_memfd_resize(int fd, u64 size)
 /* A hidden memfd of that size. */
 static int make_memfd(const char *name, u64 size, unsigned seals)
 {
-	long fd = rt_syscall(__NR_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING), ret;
+	long fd = host_fd_own(__NR_memfd_create, (long)name, MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0), ret;
 
 	if (fd < 0)
 		return (int)fd;

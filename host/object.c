@@ -37,7 +37,7 @@ int host_ident_of(int fd, struct host_ident *ret)
 /* A sealed memfd with its re-open hidden in obj->keep; the lowest number is free again afterwards. */
 static int create_inode(struct host_object *obj, const char *name, u64 size)
 {
-	long fd = rt_syscall(__NR_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	long fd = host_fd_own(__NR_memfd_create, (long)name, MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0);
 	int keep;
 	long ret;
 
@@ -48,7 +48,7 @@ static int create_inode(struct host_object *obj, const char *name, u64 size)
 		ret = rt_syscall(__NR_fcntl, fd, F_ADD_SEALS, SEAL_SEAL_SHRINK_GROW);
 	if (!rt_is_err(ret))
 		ret = rt_syscall(__NR_fchmod, fd, 0600);
-	keep = rt_is_err(ret) ? (int)ret : host_fd_reopen((int)fd, O_RDWR | O_CLOEXEC);
+	keep = rt_is_err(ret) ? (int)ret : host_fd_reopen_own((int)fd, O_RDWR | O_CLOEXEC);
 	rt_close((int)fd);
 	if (keep < 0)
 		return keep;
@@ -82,7 +82,7 @@ int host_object_open(const struct host_object *obj, int flags)
 int host_object_adopt(struct host_object *obj, int fd)
 {
 	int ret = host_ident_of(fd, &obj->id);
-	int keep = ret < 0 ? ret : host_fd_reopen(fd, O_RDWR | O_CLOEXEC);
+	int keep = ret < 0 ? ret : host_fd_reopen_own(fd, O_RDWR | O_CLOEXEC);
 
 	if (keep < 0)
 		return keep;
@@ -124,7 +124,7 @@ static int watch_open(void)
 
 	if (inotify_fd >= 0 || inotify_refused)
 		return inotify_fd;
-	fd = rt_syscall(__NR_inotify_init1, IN_NONBLOCK | IN_CLOEXEC);
+	fd = host_fd_own(__NR_inotify_init1, IN_NONBLOCK | IN_CLOEXEC, 0, 0, 0);
 	if (!rt_is_err(fd))
 		inotify_fd = host_fd_hide((int)fd);
 	inotify_refused = inotify_fd < 0;

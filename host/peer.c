@@ -27,6 +27,7 @@
 #include <linux/signal.h>
 
 #include "host/engine.h"
+#include "host/fd.h"
 #include "rt/format.h"
 #include "rt/string.h"
 #include "rt/thread.h"
@@ -52,7 +53,7 @@ static bool process_stat(u32 pid, char *state, u32 *start)
 	long fd, n;
 
 	rt_format(path, sizeof(path), "/proc/%u/stat", pid);
-	fd = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	fd = host_fd_own(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
 	if (rt_is_err(fd))
 		return false;
 	n = rt_syscall_raw(__NR_read, fd, (long)buf, sizeof(buf) - 1, 0, 0, 0);

@@ -63,12 +63,6 @@ static long close_span(unsigned first, unsigned last, unsigned flags)
 	return ret;
 }
 
-static void forget_span(unsigned first, unsigned last)
-{
-	for (unsigned fd = first; fd <= last && fd < (1U << 20); fd++)
-		ov_fd_forget((int)fd);
-}
-
 int ov_close_range(unsigned first, unsigned last, unsigned flags)
 {
 	long ret;
@@ -77,7 +71,7 @@ int ov_close_range(unsigned first, unsigned last, unsigned flags)
 		return (int)ov_ret(ov_raw(__NR_close_range, first, last, flags));
 	ret = close_span(first, last, flags);
 	if (ret == 0 && !(flags & CLOSE_RANGE_CLOEXEC)) {
-		forget_span(first, last);
+		ov_fd_forget_span(first, last);
 		reap();
 	}
 	return (int)ov_ret(ret);
@@ -245,6 +239,23 @@ static void scan_control(const struct message *msg)
 		at += rt_align_up(c->len, sizeof(size_t));
 	}
 	ov_leave(&guard);
+}
+
+/* struct mmsghdr */
+struct many_messages {
+	struct message hdr;
+	unsigned len;
+};
+
+int ov_recvmmsg(int fd, struct many_messages *msgs, unsigned n, int flags, void *timeout)
+{
+	long ret = ov_next_call(OV_NEXT_recvmmsg, __NR_recvmmsg, fd, (long)msgs, n, flags, (long)timeout, 0);
+
+	for (long i = 0; i < ret && ov_config.active; i++) {
+		if (msgs[i].hdr.control && msgs[i].hdr.controllen)
+			scan_control(&msgs[i].hdr);
+	}
+	return (int)ov_ret(ret);
 }
 
 long ov_recvmsg(int fd, struct message *msg, int flags)

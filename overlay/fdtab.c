@@ -18,6 +18,27 @@
 #define TABLE_SIZE (1 << 20)
 
 static struct dev_object *_Atomic fd_objects[TABLE_SIZE];
+static _Atomic unsigned fd_top; /* all entries are below */
+static s32 fd_owner;		/* the process whose descriptors the table describes */
+static u64 fd_dev;		/* st_dev of every memfd */
+
+void ov_fd_init(void)
+{
+	long fd = host_fd_own(__NR_memfd_create, (long)"gmem-dev", 1 /* MFD_CLOEXEC */, 0, 0);
+	struct host_ident id;
+
+	ov_fd_forked();
+	if (rt_is_err(fd))
+		return;
+	if (host_ident_of((int)fd, &id) == 0)
+		fd_dev = id.dev;
+	rt_close((int)fd);
+}
+
+void ov_fd_forked(void)
+{
+	fd_owner = (s32)rt_getpid();
+}
 
 struct dev_object *ov_fd_peek(int fd)
 {
@@ -28,22 +49,57 @@ struct dev_object *ov_fd_peek(int fd)
 
 void ov_fd_set(int fd, struct dev_object *obj)
 {
-	if ((unsigned)fd < TABLE_SIZE)
-		atomic_store_explicit(&fd_objects[fd], obj, memory_order_release);
+	unsigned top = fd_top;
+
+	if ((unsigned)fd >= TABLE_SIZE)
+		return;
+	atomic_store_explicit(&fd_objects[fd], obj, memory_order_release);
+	while (obj && (unsigned)fd >= top && !atomic_compare_exchange_weak(&fd_top, &top, (unsigned)fd + 1))
+		;
 }
 
+/*
+ * A child of vfork(2) works on its parent's table but has descriptors of its
+ * own.  A stale entry harms nobody, since it is verified; a missing one does.
+ */
 void ov_fd_forget(int fd)
 {
-	if (ov_fd_peek(fd))
+	if (ov_fd_peek(fd) && rt_getpid() == fd_owner)
 		ov_fd_set(fd, NULL);
+}
+
+void ov_fd_forget_span(unsigned first, unsigned last)
+{
+	unsigned end = fd_top;
+
+	for (unsigned fd = first; fd <= last && fd < end; fd++)
+		ov_fd_forget((int)fd);
 }
 
 void ov_fd_copy(int from, int to)
 {
 	struct dev_object *obj = ov_fd_peek(from);
 
-	if (obj || ov_fd_peek(to))
+	if (obj)
 		ov_fd_set(to, obj);
+	else
+		ov_fd_forget(to);
+}
+
+bool ov_fd_unknown(int fd)
+{
+	struct dev_object *obj = NULL;
+	struct ov_guard guard;
+	struct host_ident id;
+
+	if (!ov_config.active || host_ident_of(fd, &id) < 0 || id.dev != fd_dev)
+		return false;
+	ov_enter(&guard);
+	obj = ov_fd_find(fd);
+	if (obj)
+		dev_put(obj);
+	ov_leave(&guard);
+	return obj != NULL;
 }
 
 /* O_PATH: good for fstat(2) and little else. */
@@ -68,7 +124,10 @@ struct dev_object *ov_fd_get(int fd)
 		dev_put(obj);
 		return NULL;
 	}
-	ov_fd_set(fd, obj);
+	if (obj)
+		ov_fd_set(fd, obj);
+	else
+		ov_fd_forget(fd);
 	return obj;
 }
 

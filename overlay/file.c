@@ -436,10 +436,12 @@ static bool fallocate_object(int fd, int mode, s64 off, s64 len, long *ret)
 	struct dev_object *obj;
 	struct ov_guard guard;
 
-	if (!ov_fd_peek(fd)) {
+	if (host_fd_hidden(fd)) {
 		*ret = -EBADF;
-		return host_fd_hidden(fd);
+		return true;
 	}
+	if (!ov_fd_peek(fd) && !ov_fd_unknown(fd))
+		return false;
 	/* The program's filter may forbid the call: let it see one that does nothing. */
 	if (ov_filtered && (*ret = ov_raw(__NR_fallocate, -1, mode, off, len)) != -EBADF)
 		return true;

@@ -143,6 +143,7 @@ static __attribute__((constructor)) void init(void)
 		ov_next_lookup(id);
 	if (s.profile && start(&s)) {
 		ov_config.active = true;
+		ov_fd_init();
 		ov_signal_init();
 		ov_report_init();
 		ov_fd_scan();

@@ -170,6 +170,6 @@ int ov_ioctl(int fd, unsigned long request, u64 arg)
 		ret = object_ioctl(fd, cmd, arg, &served);
 	}
 	if (!served)
-		ret = ov_raw(__NR_ioctl, fd, request, arg);
+		ret = host_fd_hidden(fd) ? -EBADF : ov_raw(__NR_ioctl, fd, request, arg);
 	return (int)ov_ret(ret);
 }

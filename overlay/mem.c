@@ -61,10 +61,13 @@ void *ov_mmap(void *addr, u64 len, int prot, int flags, int fd, s64 off)
 {
 	long ret = 0;
 
-	if (fd >= 0 && !(flags & MAP_ANONYMOUS) && ov_fd_peek(fd) && map_object(addr, len, prot, flags, fd, off, &ret))
-		return (void *)ov_ret(ret);
-	if (fd >= 0 && host_fd_hidden(fd) && !(flags & MAP_ANONYMOUS))
-		return (void *)ov_ret(-EBADF);
+	if (fd >= 0 && !(flags & MAP_ANONYMOUS)) {
+		if (host_fd_hidden(fd))
+			return (void *)ov_ret(-EBADF);
+		/* Mapping the placeholder in an object's place would not be noticed any more: look twice. */
+		if ((ov_fd_peek(fd) || ov_fd_unknown(fd)) && map_object(addr, len, prot, flags, fd, off, &ret))
+			return (void *)ov_ret(ret);
+	}
 	if ((flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE) && host_view_overlaps(addr, len))
 		return (void *)ov_ret(map_over(addr, len, prot, flags, fd, off));
 	return (void *)ov_ret(ov_raw(__NR_mmap, addr, len, prot, flags, fd, off));

@@ -90,6 +90,13 @@ struct dev_object *ov_fd_find(int fd);
 void ov_fd_set(int fd, struct dev_object *obj);
 void ov_fd_forget(int fd);
 void ov_fd_copy(int from, int to);
+/* Forget a range; costs what is known, not what is asked for. */
+void ov_fd_forget_span(unsigned first, unsigned last);
+/* Whether a descriptor that the cache does not know is an object's all the same; then it is learnt. */
+bool ov_fd_unknown(int fd);
+/* Learn whose descriptors this process has: at the start and in a forked child. */
+void ov_fd_init(void);
+void ov_fd_forked(void);
 /* Look at all descriptors that this process image inherited. */
 void ov_fd_scan(void);
 

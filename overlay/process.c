@@ -31,6 +31,8 @@ void ov_forked(void)
 	rt_alloc_fork_done();
 	dev_fork_done();
 	dev_forked();
+	host_fd_forked();
+	ov_fd_forked();
 	host_fork_child();
 	host_watch_forked();
 	dev_forked_objects();

@@ -57,7 +57,7 @@ static void connect_broker(void)
 
 	if (!n || n + 1 > sizeof(addr.sun_path))
 		return;
-	fd = rt_syscall_raw(__NR_socket, AF_UNIX_, SOCK_SEQPACKET_CLOEXEC, 0, 0, 0, 0);
+	fd = host_fd_own(__NR_socket, AF_UNIX_, SOCK_SEQPACKET_CLOEXEC, 0, 0);
 	if (rt_is_err(fd))
 		return;
 	memcpy(addr.sun_path + 1, ov_config.broker, n);

@@ -11,6 +11,7 @@
 #include <linux/fcntl.h>
 #include <linux/stat.h>
 
+#include "host/fd.h"
 #include "overlay/overlay.h"
 #include "rt/string.h"
 #include "rt/user.h"
@@ -110,7 +111,9 @@ int ov_fstat(int fd, struct stat *st)
 	/* The number that C libraries use, since a filter of the program knows that one. */
 	long ret = ov_raw(__NR_newfstatat, fd, "", st, AT_EMPTY_PATH);
 
-	if (ret == 0)
+	if (host_fd_hidden(fd))
+		ret = -EBADF;
+	else if (ret == 0)
 		ret = corrected(st);
 	return (int)ov_ret(ret);
 }

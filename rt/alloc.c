@@ -119,5 +119,6 @@ void rt_alloc_fork_prepare(void)
 
 void rt_alloc_fork_done(void)
 {
-	alloc_lock = (struct rt_lock)RT_LOCK_INIT;
+	/* In the parent others may be waiting for it. */
+	rt_unlock(&alloc_lock);
 }

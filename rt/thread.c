@@ -6,6 +6,7 @@
 
 #include <linux/mman.h>
 #include <linux/sched.h>
+#include <linux/signal.h>
 
 #include "rt/syscall.h"
 
@@ -42,6 +43,8 @@ int rt_thread_start(void (*entry)(void *arg), void *arg, _Atomic u32 *tid, void 
 {
 	long base = rt_mmap(NULL, RT_THREAD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	struct entry_frame *frame;
+	const u64 all = ~0ULL;
+	u64 mask;
 	long ret;
 
 	if (rt_is_err(base))
@@ -51,7 +54,10 @@ int rt_thread_start(void (*entry)(void *arg), void *arg, _Atomic u32 *tid, void 
 	frame->enter = rt_thread_enter;
 	frame->entry = entry;
 	frame->arg = arg;
+	/* Signals to the process are for the program's threads: its handlers need their libc. */
+	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask, sizeof(mask), 0, 0);
 	ret = rt_syscall(__NR_clone, FLAGS, frame, tid, tid, 0);
+	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0, 0);
 	if (rt_is_err(ret)) {
 		rt_munmap((void *)base, RT_THREAD_STACK);
 		return (int)ret;

@@ -2,8 +2,8 @@
 /*
  * rt/thread.h - a thread of gmem's own inside the program
  *
- * It has no TLS and no libc state, shares everything with the process, blocks the signals that its
- * creator blocks, and is not counted by the C library.
+ * It has no TLS and no libc state, shares everything with the process, blocks all
+ * signals, and is not counted by the C library.
  */
 #ifndef GMEM_RT_THREAD_H
 #define GMEM_RT_THREAD_H
