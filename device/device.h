@@ -64,6 +64,7 @@ struct dev_config {
 	/* A file came or went: the broker wants to know.  May be NULL. */
 	void (*file_created)(struct dev_gmem *gmem);
 	void (*file_gone)(struct dev_gmem *gmem);
+	bool keep_history; /* for dev_gmem_converted_by() */
 	/* One line for the user about something that is no refusal. */
 	void (*notice)(const char *text);
 };

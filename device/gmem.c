@@ -15,6 +15,7 @@
 
 #include "device/internal.h"
 #include "host/fd.h"
+#include "rt/self.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
 #include "rt/user.h"
@@ -126,10 +127,14 @@ void dev_gmem_destroy(struct dev_gmem *g)
 
 static void record_conversion(struct dev_gmem *g, struct rt_pages range)
 {
-	struct dev_conversion *c = &g->history[g->nr_conversions % DEV_HISTORY];
+	struct dev_conversion *c;
+
+	if (!dev_config.keep_history)
+		return;
+	c = &g->history[g->nr_conversions % DEV_HISTORY];
 
 	c->range = range;
-	c->pid = (s32)rt_getpid();
+	c->pid = (s32)rt_self_pid();
 	c->tid = (s32)rt_gettid();
 	g->nr_conversions++;
 }

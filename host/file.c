@@ -16,6 +16,7 @@
 #include "host/fd.h"
 #include "host/object.h"
 #include "host/peer.h"
+#include "rt/self.h"
 #include "rt/string.h"
 #include "uapi/mm.h"
 
@@ -194,7 +195,7 @@ void host_file_fini(struct host_file *file)
  * nothing that the states, written by single stores, do not tell by themselves. */
 void host_file_lock(struct host_file *file)
 {
-	u32 *word = ATOMIC_U32(file->control->owner), self = (u32)rt_getpid(), seen = 0;
+	u32 *word = ATOMIC_U32(file->control->owner), self = rt_self_pid(), seen = 0;
 
 	if (__atomic_compare_exchange_n(word, &seen, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return;

@@ -151,16 +151,21 @@ static struct rt_lock helper_lock = RT_LOCK_INIT;
 static int start_helper(struct host_file *file)
 {
 	struct host_peer *peer = own_entry(file);
+	const u64 all = ~(1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1));
+	u64 mask;
 	int ret = 0;
 
 	if (!peer)
 		return 0;
+	/* No handler of the program may ever run on the helper. */
+	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask, sizeof(mask), 0, 0);
 	rt_lock(&helper_lock);
 	if (peer->helper == HOST_NO_HELPER)
 		ret = rt_thread_start(helper_main, file, &peer->helper, &file->helper_stack);
 	if (ret)
 		peer->helper = HOST_NO_HELPER;
 	rt_unlock(&helper_lock);
+	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0, 0);
 	return ret;
 }
 

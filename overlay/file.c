@@ -38,7 +38,7 @@ static bool answered(int fd, enum core_fileop op, long *ret)
 		*ret = -EBADF;
 		return host_fd_hidden(fd);
 	}
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	obj = ov_fd_get(fd);
 	if (obj) {
 		*ret = obj->kind == DEV_GMEM ? core_fileop_result(dev_sys()->profile, op) : device_answer(obj, op);
@@ -75,7 +75,7 @@ static bool again(long ret, void *buf, size_t len, u64 pc)
 
 	if (ret != -EFAULT || !len || !host_view_overlaps(buf, len))
 		return false;
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	retry = host_fault_fixup(buf, len);
 	if (!retry)
 		report_buffer(buf, len, pc);
@@ -445,7 +445,7 @@ static bool fallocate_object(int fd, int mode, s64 off, s64 len, long *ret)
 	/* The program's filter may forbid the call: let it see one that does nothing. */
 	if (ov_filtered && (*ret = ov_raw(__NR_fallocate, -1, mode, off, len)) != -EBADF)
 		return true;
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	obj = ov_fd_get(fd);
 	if (obj && obj->kind == DEV_GMEM) {
 		*ret = dev_gmem_fallocate((struct dev_gmem *)obj, mode, off, len, &err);

@@ -22,14 +22,28 @@ void ov_enter(struct ov_guard *guard)
 {
 	u64 mask = OV_GUARD_MASK;
 
+	guard->slot = OV_CRITICAL_NO;
 	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, (long)&guard->mask, sizeof(mask), 0, 0);
 	if (dev_fork_pending())
 		ov_forked();
 }
 
+void ov_enter_hot(struct ov_guard *guard)
+{
+	/* A child is set up with signals blocked. */
+	guard->slot = dev_fork_pending() ? OV_CRITICAL_NO : ov_critical_enter();
+	if (guard->slot == OV_CRITICAL_NO)
+		ov_enter(guard);
+}
+
 void ov_leave(const struct ov_guard *guard)
 {
-	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&guard->mask, 0, sizeof(guard->mask), 0, 0);
+	if (guard->slot == OV_CRITICAL_NESTED)
+		return;
+	if (guard->slot >= 0)
+		ov_critical_leave(guard->slot);
+	else
+		rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&guard->mask, 0, sizeof(guard->mask), 0, 0);
 	ov_signal_guard_left();
 }
 
@@ -116,6 +130,7 @@ static bool start(const struct settings *s)
 	const struct core_profile *profile = core_profile_find(s->profile);
 	int ret;
 
+	config.keep_history = ov_config.explain;
 	if (!profile)
 		return false;
 	if (s->host_shape && !core_shape_parse(&shape, s->host_shape))
@@ -144,6 +159,7 @@ static __attribute__((constructor)) void init(void)
 	if (s.profile && start(&s)) {
 		ov_config.active = true;
 		ov_fd_init();
+		ov_critical_init();
 		ov_signal_init();
 		ov_report_init();
 		ov_fd_scan();

@@ -51,7 +51,7 @@ static long kvm_ioctl(int fd, u32 cmd, u64 arg, bool *served)
 	ret = ask_filter(fd, cmd, arg);
 	if (ret < 0)
 		return ret;
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	obj = ov_fd_find(fd);
 	if (obj) {
 		ret = dev_ioctl(obj, cmd, arg, &err);
@@ -94,7 +94,7 @@ static long object_ioctl(int fd, u32 cmd, u64 arg, bool *served)
 	struct ov_guard guard;
 	long ret = 0;
 
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	obj = ov_fd_get(fd);
 	*served = obj != NULL;
 	if (obj) {

@@ -28,7 +28,7 @@ static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off
 	struct dev_object *obj;
 	struct ov_guard guard;
 
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	obj = ov_fd_get(fd);
 	if (obj && obj->kind == DEV_GMEM)
 		*ret = dev_gmem_mmap((struct dev_gmem *)obj, addr, len, prot, flags, off, &err);
@@ -50,7 +50,7 @@ static long map_over(void *addr, u64 len, int prot, int flags, int fd, s64 off)
 	if (ret)
 		return ret;
 
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	ret = host_mmap_over(addr, len, prot, flags, fd, (u64)off);
 	dev_reap();
 	ov_leave(&guard);
@@ -83,7 +83,7 @@ int ov_munmap(void *addr, u64 len)
 	ret = filter_says(__NR_munmap, 0, -EINVAL);
 	if (ret)
 		return (int)ov_ret(ret);
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	ret = host_munmap(addr, len);
 	dev_reap();
 	ov_leave(&guard);
@@ -100,7 +100,7 @@ void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 	if (!host_view_overlaps(old, old_len ? old_len : 1) &&
 	    !((flags & MREMAP_FIXED) && host_view_overlaps(new_addr, new_len)))
 		return (void *)ov_ret(ov_raw(__NR_mremap, old, old_len, new_len, flags, new_addr));
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	/* The new view is made from the states: no conversion, of any process, may be under way. */
 	has_file = host_view_next(old, (char *)old + (old_len ? old_len : 1), &piece);
 	if (has_file)
@@ -128,7 +128,7 @@ static long remap_pages(char *addr, u64 size, int prot, u64 pgoff, int flags)
 	if (prot || !size || (u64)(uintptr_t)start + size <= (u64)(uintptr_t)start ||
 	    pgoff + (size >> RT_PAGE_SHIFT) < pgoff)
 		return -EINVAL;
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	if (host_view_next(start, start + size, &piece) && piece.addr == start && piece.len == size) {
 		struct core_err err = { .rule = RULE_NONE };
 
@@ -154,7 +154,7 @@ static long protect(void *addr, u64 len, int prot, int pkey)
 	if (ret)
 		return ret;
 
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	ret = host_mprotect(addr, len, prot, pkey);
 	ov_leave(&guard);
 	return ret;
@@ -185,7 +185,7 @@ static long advise(void *addr, u64 len, int advice)
 	ret = filter_says(__NR_madvise, 0, 0);
 	if (ret)
 		return ret;
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	ret = dev_madvise(addr, len, advice, &err);
 	if (ret < 0)
 		ov_report_refusal("madvise", &err);
@@ -209,7 +209,7 @@ static long lock_range(void *addr, u64 len, unsigned flags, bool lock)
 	struct ov_guard guard;
 	long ret;
 
-	ov_enter(&guard);
+	ov_enter_hot(&guard);
 	ret = host_mlock(addr, len, flags, lock);
 	ov_leave(&guard);
 	return ret;

@@ -74,11 +74,22 @@ static inline long ov_last_errno(void)
 /* Blocked inside a guard: all but SIGBUS (7) and SIGSEGV (11), since faults of our own copies must reach the handler. */
 #define OV_GUARD_MASK (~(1ULL << 6 | 1ULL << 10))
 struct ov_guard {
-	u64 mask; /* the program's signal mask */
+	u64 mask; /* the program's signal mask, where it had to be changed */
+	int slot; /* of overlay/critical.c, or OV_CRITICAL_* */
 };
 /* Block signals and make sure that this process is set up. */
 void ov_enter(struct ov_guard *guard);
+/* The same for hot paths: signals are put off rather than blocked. */
+void ov_enter_hot(struct ov_guard *guard);
 void ov_leave(const struct ov_guard *guard);
+
+/* overlay/critical.c */
+enum { OV_CRITICAL_NO = -1, OV_CRITICAL_NESTED = -2 };
+void ov_critical_init(void);
+int ov_critical_enter(void); /* a slot, or OV_CRITICAL_NO: block signals, or OV_CRITICAL_NESTED: nothing to do */
+void ov_critical_leave(int slot);
+bool ov_critical_here(void); /* whether the calling thread is in */
+void ov_critical_forked(void);
 
 /* overlay/fdtab.c */
 /* The cached object of a descriptor, unverified; NULL costs one load. */

@@ -59,17 +59,26 @@ struct libc_action {
 };
 
 static struct rt_lock action_lock = RT_LOCK_INIT;
-static struct kernel_action virtual_actions[3]; /* what the program believes: SIGSEGV, SIGBUS, SIGURG */
+#define SIGNALS 65
+static struct kernel_action virtual_actions[SIGNALS]; /* what the program believes */
+/* Our entry stands for these always, for others while the program has a handler. */
 static const int our_signals[3] = { SIGSEGV, SIGBUS, HOST_PEER_SIGNAL };
 
 static struct kernel_action *virtual_of(int signo)
 {
-	return &virtual_actions[signo == SIGBUS ? 1 : signo == HOST_PEER_SIGNAL ? 2 : 0];
+	return &virtual_actions[signo];
 }
 
+static bool always_ours(int signo)
+{
+	return signo == SIGSEGV || signo == SIGBUS || signo == HOST_PEER_SIGNAL;
+}
+
+/* The C library's own two, and what cannot be caught, are left alone. */
 static bool ours(int signo)
 {
-	return ov_config.active && (signo == SIGSEGV || signo == SIGBUS || signo == HOST_PEER_SIGNAL);
+	return ov_config.active && signo > 0 && signo < SIGNALS && signo != SIGKILL && signo != SIGSTOP && signo != 32 &&
+	       signo != 33;
 }
 
 u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc);
@@ -115,7 +124,7 @@ static long install(int signo)
 				     .restorer = (u64)(uintptr_t)ov_signal_restorer,
 				     .mask = has_handler ? v->mask : 0 };
 
-	return set_kernel_action(signo, &act, NULL);
+	return set_kernel_action(signo, has_handler || always_ours(signo) ? &act : v, NULL);
 }
 
 static void set_default(int signo)
@@ -127,10 +136,12 @@ static void set_default(int signo)
 
 void ov_signal_init(void)
 {
-	for (size_t i = 0; i < RT_ARRAY_SIZE(our_signals); i++) {
-		set_kernel_action(our_signals[i], NULL, &virtual_actions[i]);
-		install(our_signals[i]);
+	for (int signo = 1; signo < SIGNALS; signo++) {
+		if (ours(signo))
+			set_kernel_action(signo, NULL, virtual_of(signo));
 	}
+	for (size_t i = 0; i < RT_ARRAY_SIZE(our_signals); i++)
+		install(our_signals[i]);
 }
 
 void ov_signal_before_exec(void)
@@ -138,7 +149,7 @@ void ov_signal_before_exec(void)
 	struct kernel_action act = { .handler = SIG_IGN_ };
 
 	for (size_t i = 0; ov_config.active && i < RT_ARRAY_SIZE(our_signals); i++) {
-		if (virtual_actions[i].handler == SIG_IGN_)
+		if (virtual_of(our_signals[i])->handler == SIG_IGN_)
 			set_kernel_action(our_signals[i], &act, NULL);
 	}
 }
@@ -183,43 +194,77 @@ extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
 /*
- * By the mask, in which only a guard has the C library's own signals 32 and 33,
- * and by the instruction, which may be the entry above when both signals came at once.
+ * By the table of those that put signals off; or by the mask, in which only a guard has the C
+ * library's own signals 32 and 33, and the instruction, which may be the entry above when
+ * both signals came at once.
  */
 static bool in_guard(const struct ucontext *uc)
 {
 	u64 rip = uc->uc_mcontext.rip, guard = OV_GUARD_MASK & ~UNMASKABLE;
 
+	if (ov_critical_here())
+		return true;
 	return (uc->uc_sigmask & guard) == guard && rip >= (u64)(uintptr_t)__ehdr_start && rip < (u64)(uintptr_t)etext;
 }
 
-/* Signals that were put off, until the guard of that thread ends. */
-#define STASH_SIZE 32
+/*
+ * Signals that were put off, until the guard of that thread ends.  Entries are claimed by tid;
+ * the last ones stand for signals that had to be blocked when the others were all in use.
+ */
+#define STASH_SIZE     320
+#define STASH_BLOCKING 256
 static struct {
 	_Atomic u32 tid; /* 0: free */
 	_Atomic bool ready;
+	u64 blocked; /* signals to be unblocked, when there is no info */
 	siginfo_t info;
 } stash[STASH_SIZE];
 static _Atomic u32 stash_used;
 
+static int stash_claim(u32 tid, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		u32 unused = 0;
+
+		if (__atomic_compare_exchange_n((u32 *)(uintptr_t)&stash[i].tid, &unused, tid, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_RELAXED))
+			return (int)i;
+	}
+	return -1;
+}
+
+/* A standard signal that is pending already is not queued again. */
+static bool stashed(u32 tid, int signo)
+{
+	for (unsigned i = 0; stash_used && signo < 32 && i < STASH_BLOCKING; i++) {
+		if (stash[i].tid == tid && stash[i].ready && stash[i].info.si_signo == signo)
+			return true;
+	}
+	return false;
+}
+
 static void put_off(int signo, const siginfo_t *info, struct ucontext *uc)
 {
 	u32 tid = (u32)rt_gettid();
+	int i;
 
-	for (unsigned i = 0; i < STASH_SIZE; i++) {
-		u32 unused = 0;
-
-		if (!__atomic_compare_exchange_n((u32 *)(uintptr_t)&stash[i].tid, &unused, tid, false, __ATOMIC_ACQ_REL,
-						 __ATOMIC_RELAXED))
-			continue;
-		stash[i].info = *info;
-		stash[i].ready = true;
-		stash_used++;
+	if (stashed(tid, signo))
 		return;
+	i = stash_claim(tid, 0, STASH_BLOCKING);
+	if (i >= 0) {
+		stash[i].blocked = 0;
+		stash[i].info = *info;
+	} else {
+		/* Blocked, it waits as well; but a bad pointer that the guard meets would kill. */
+		uc->uc_sigmask |= SIGBIT(signo);
+		queue_to_self(signo, (siginfo_t *)(uintptr_t)info);
+		i = stash_claim(tid, STASH_BLOCKING, STASH_SIZE);
+		if (i < 0)
+			return;
+		stash[i].blocked = SIGBIT(signo);
 	}
-	/* Blocked, it waits as well; but a bad pointer that the guard meets would kill. */
-	uc->uc_sigmask |= SIGBIT(signo);
-	queue_to_self(signo, (siginfo_t *)(uintptr_t)info);
+	stash[i].ready = true;
+	stash_used++;
 }
 
 /* The mask is the program's again.  What came to the process goes to the process: a thread may be waiting for it. */
@@ -240,14 +285,19 @@ void ov_signal_guard_left(void)
 	tid = (u32)rt_gettid();
 	for (unsigned i = 0; i < STASH_SIZE; i++) {
 		siginfo_t info;
+		u64 blocked;
 
 		if (stash[i].tid != tid || !stash[i].ready)
 			continue;
 		info = stash[i].info;
+		blocked = stash[i].blocked;
 		stash[i].ready = false;
 		stash[i].tid = 0;
 		stash_used--;
-		send_again(&info);
+		if (blocked)
+			rt_syscall_raw(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&blocked, 0, sizeof(blocked), 0, 0);
+		else
+			send_again(&info);
 	}
 }
 
@@ -257,6 +307,7 @@ void ov_signal_forked(void)
 	action_lock = (struct rt_lock)RT_LOCK_INIT;
 	memset(stash, 0, sizeof(stash));
 	stash_used = 0;
+	ov_critical_forked();
 }
 
 /* Sent by kill(2) and the like. */
@@ -269,7 +320,7 @@ static u64 deliver_sent(int signo, siginfo_t *info, struct ucontext *uc)
 		return 0;
 	}
 	handler = handler_of(signo);
-	if (handler || virtual_of(signo)->handler == SIG_IGN_ || signo == HOST_PEER_SIGNAL)
+	if (handler || virtual_of(signo)->handler == SIG_IGN_ || signo == HOST_PEER_SIGNAL || signo == SIGCHLD)
 		return handler;
 	set_default(signo);
 	queue_to_self(signo, info);
@@ -347,13 +398,13 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 	struct host_fault fault;
 	struct ov_guard guard;
 
-	if (signo == HOST_PEER_SIGNAL && info->si_code == HOST_PEER_CODE) {
+	if (signo == HOST_PEER_SIGNAL && info->si_code == HOST_PEER_CODE && !in_guard(uc)) {
 		ov_enter(&guard);
 		dev_peers_called();
 		ov_leave(&guard);
 		return 0;
 	}
-	if (info->si_code <= 0 || signo == HOST_PEER_SIGNAL)
+	if (info->si_code <= 0 || (signo != SIGSEGV && signo != SIGBUS))
 		return deliver_sent(signo, info, uc);
 	if (dev_fork_pending()) {
 		ov_enter(&guard);

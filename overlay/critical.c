@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/*
+ * overlay/critical.c - threads that hold locks of gmem, known without TLS and without a system call
+ *
+ * Blocking signals around a conversion would cost as much as half of it.  On the
+ * hot paths a thread instead enters itself here, by its FS base, which is unique among living
+ * threads; a signal that comes for a handler of the program meanwhile is put off to the end
+ * (overlay/signal.c).
+ *
+ *  1. An entry is written and removed by its own thread only, and read by that
+ *     thread's signal handlers: no ordering between threads is needed.
+ *  2. Where the FS base cannot be read by an instruction, or the table is full,
+ *     the caller blocks signals as elsewhere.
+ */
+#include <linux/auxvec.h>
+#include <linux/fcntl.h>
+
+#include "overlay/overlay.h"
+
+#define SLOTS  1024
+#define PROBES 8
+#define HWCAP2_FSGSBASE_ (1U << 1)
+
+#ifndef AT_HWCAP2
+#define AT_HWCAP2 26
+#endif
+
+static _Atomic u64 slots[SLOTS];
+static bool usable;
+
+static u64 fs_base(void)
+{
+	u64 base;
+
+	__asm__ volatile("rdfsbase %0" : "=r"(base));
+	return base;
+}
+
+/* Whether the kernel lets user space read its FS base. */
+void ov_critical_init(void)
+{
+	u64 aux[64];
+	long fd = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)"/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	long n = rt_is_err(fd) ? 0 : rt_syscall_raw(__NR_read, fd, (long)aux, sizeof(aux), 0, 0, 0);
+
+	if (!rt_is_err(fd))
+		rt_close((int)fd);
+	for (long i = 0; i + 1 < n / (long)sizeof(u64); i += 2) {
+		if (aux[i] == AT_HWCAP2)
+			usable = aux[i + 1] & HWCAP2_FSGSBASE_;
+	}
+}
+
+static unsigned first_slot(u64 base)
+{
+	return (unsigned)((base >> 6) * 0x9e3779b97f4a7c15ULL >> 54);
+}
+
+static int find(u64 base)
+{
+	unsigned at = first_slot(base);
+
+	for (unsigned i = 0; i < PROBES; i++) {
+		if (__atomic_load_n((u64 *)(uintptr_t)&slots[(at + i) % SLOTS], __ATOMIC_RELAXED) == base)
+			return (int)((at + i) % SLOTS);
+	}
+	return -1;
+}
+
+int ov_critical_enter(void)
+{
+	u64 base, unused;
+	unsigned at;
+
+	if (!usable)
+		return OV_CRITICAL_NO;
+	base = fs_base();
+	if (!base)
+		return OV_CRITICAL_NO;
+	if (find(base) >= 0)
+		return OV_CRITICAL_NESTED;
+	at = first_slot(base);
+	for (unsigned i = 0; i < PROBES; i++) {
+		unused = 0;
+		if (__atomic_compare_exchange_n((u64 *)(uintptr_t)&slots[(at + i) % SLOTS], &unused, base, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return (int)((at + i) % SLOTS);
+	}
+	return OV_CRITICAL_NO;
+}
+
+void ov_critical_leave(int slot)
+{
+	__atomic_store_n((u64 *)(uintptr_t)&slots[slot], 0, __ATOMIC_RELEASE);
+}
+
+bool ov_critical_here(void)
+{
+	return usable && find(fs_base()) >= 0;
+}
+
+/* Only the thread that forked lives on; it leaves by itself if it is in here. */
+void ov_critical_forked(void)
+{
+	u64 own = usable ? fs_base() : 0;
+
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (slots[i] && slots[i] != own)
+			slots[i] = 0;
+	}
+}
