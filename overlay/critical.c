@@ -11,6 +11,9 @@
  *     thread's signal handlers: no ordering between threads is needed.
  *  2. Where the FS base cannot be read by an instruction, or the table is full,
  *     the caller blocks signals as elsewhere.
+ *  3. A bad pointer that gmem meets raises SIGSEGV or SIGBUS, which must not be blocked
+ *     then.  Once a program has blocked either of them anywhere, this way is closed for good: a
+ *     mask is inherited by threads and handlers in too many ways to follow.
  */
 #include <linux/auxvec.h>
 #include <linux/fcntl.h>
@@ -26,7 +29,8 @@
 #endif
 
 static _Atomic u64 slots[SLOTS];
-static bool usable;
+static bool readable; /* the FS base */
+static _Atomic bool usable;
 
 static u64 fs_base(void)
 {
@@ -34,6 +38,12 @@ static u64 fs_base(void)
 
 	__asm__ volatile("rdfsbase %0" : "=r"(base));
 	return base;
+}
+
+void ov_critical_mask(u64 blocked)
+{
+	if (blocked & ~OV_GUARD_MASK)
+		usable = false;
 }
 
 /* Whether the kernel lets user space read its FS base. */
@@ -45,10 +55,14 @@ void ov_critical_init(void)
 
 	if (!rt_is_err(fd))
 		rt_close((int)fd);
+	u64 mask = 0;
+
+	rt_syscall_raw(__NR_rt_sigprocmask, 0, 0, (long)&mask, sizeof(mask), 0, 0);
 	for (long i = 0; i + 1 < n / (long)sizeof(u64); i += 2) {
 		if (aux[i] == AT_HWCAP2)
-			usable = aux[i + 1] & HWCAP2_FSGSBASE_;
+			readable = usable = aux[i + 1] & HWCAP2_FSGSBASE_;
 	}
+	ov_critical_mask(mask);
 }
 
 static unsigned first_slot(u64 base)
@@ -96,13 +110,13 @@ void ov_critical_leave(int slot)
 
 bool ov_critical_here(void)
 {
-	return usable && find(fs_base()) >= 0;
+	return readable && find(fs_base()) >= 0;
 }
 
 /* Only the thread that forked lives on; it leaves by itself if it is in here. */
 void ov_critical_forked(void)
 {
-	u64 own = usable ? fs_base() : 0;
+	u64 own = readable ? fs_base() : 0;
 
 	for (unsigned i = 0; i < SLOTS; i++) {
 		if (slots[i] && slots[i] != own)

@@ -90,6 +90,7 @@ int ov_critical_enter(void); /* a slot, or OV_CRITICAL_NO: block signals, or OV_
 void ov_critical_leave(int slot);
 bool ov_critical_here(void); /* whether the calling thread is in */
 void ov_critical_forked(void);
+void ov_critical_mask(u64 blocked); /* the program blocks these signals somewhere */
 
 /* overlay/fdtab.c */
 /* The cached object of a descriptor, unverified; NULL costs one load. */

@@ -437,6 +437,7 @@ static long change_action(int signo, const struct kernel_action *act, struct ker
 		virtual_of(signo)->flags = (act->flags & KNOWN_FLAGS) | SA_RESTORER;
 		virtual_of(signo)->restorer = (u64)(uintptr_t)ov_signal_restorer;
 		virtual_of(signo)->mask &= ~UNMASKABLE;
+		ov_critical_mask(act->handler > SIG_IGN_ ? act->mask : 0);
 		ret = install(signo);
 	}
 	rt_unlock(&action_lock);
@@ -498,13 +499,15 @@ u64 ov_sysv_signal(int signo, u64 handler)
 	return simple_signal(OV_NEXT_sysv_signal, signo, handler, SA_RESETHAND | SA_NODEFER);
 }
 
+long ov_rt_sigprocmask(int how, const u64 *set, u64 *old, size_t size);
+
 /* 1 when the signal is blocked now, and then: unblock (how = SIG_UNBLOCK) or block it. */
 static bool change_mask(int signo, int how)
 {
 	const u64 bit = SIGBIT(signo);
 	u64 old = 0;
 
-	ov_raw(__NR_rt_sigprocmask, how, &bit, &old, sizeof(bit));
+	ov_rt_sigprocmask(how, &bit, &old, sizeof(bit));
 	return (old & bit) != 0;
 }
 
@@ -551,4 +554,35 @@ long ov_rt_sigaction(int signo, const void *act, void *old, size_t size)
 		return -EFAULT;
 	ret = change_action(signo, act ? &want : NULL, &had);
 	return ret == 0 && old ? rt_copy_out((u64)(uintptr_t)old, &had, sizeof(had)) : ret;
+}
+
+/* A mask that the program sets: only what it blocks matters here. */
+static void note_mask(int how, const u64 *set)
+{
+	u64 mask;
+
+	if (set && how != SIG_UNBLOCK && ov_config.active && rt_copy_in(&mask, (u64)(uintptr_t)set, sizeof(mask)) == 0)
+		ov_critical_mask(mask);
+}
+
+int ov_sigprocmask(int how, const u64 *set, u64 *old)
+{
+	note_mask(how, set);
+	return (int)ov_ret(ov_next_call(OV_NEXT_sigprocmask, __NR_rt_sigprocmask, how, (long)set, (long)old, sizeof(*set), 0,
+					0));
+}
+
+/* Returns the error number. */
+int ov_pthread_sigmask(int how, const u64 *set, u64 *old)
+{
+	int (*function)(int, const u64 *, u64 *) = (int (*)(int, const u64 *, u64 *))ov_next_lookup(OV_NEXT_pthread_sigmask);
+
+	note_mask(how, set);
+	return function ? function(how, set, old) : (int)-ov_raw(__NR_rt_sigprocmask, how, set, old, sizeof(*set));
+}
+
+long ov_rt_sigprocmask(int how, const u64 *set, u64 *old, size_t size)
+{
+	note_mask(how, set);
+	return ov_raw(__NR_rt_sigprocmask, how, set, old, size);
 }

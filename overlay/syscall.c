@@ -68,6 +68,8 @@ static long by_number(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, bool *h
 		return ov_execve((const char *)a, (char *const *)b, (char *const *)c);
 	case __NR_execveat:
 		return ov_ret(ov_execveat((int)a, (const char *)b, (char *const *)c, (char *const *)d, (int)e));
+	case __NR_rt_sigprocmask:
+		return ov_ret(ov_rt_sigprocmask((int)a, (const u64 *)b, (u64 *)c, d));
 	case __NR_rt_sigaction:
 		return ov_ret(ov_rt_sigaction((int)a, (const void *)b, (void *)c, d));
 	case __NR_seccomp:

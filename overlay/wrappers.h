@@ -39,6 +39,7 @@ int ov_madvise(void *addr, u64 len, int advice);
 int ov_execve(const char *path, char *const *argv, char *const *envp);
 /* These return -errno. */
 long ov_execveat(int dir, const char *path, char *const *argv, char *const *envp, int flags);
+long ov_rt_sigprocmask(int how, const u64 *set, u64 *old, size_t size);
 long ov_rt_sigaction(int signo, const void *act, void *old, size_t size);
 long ov_seccomp(u64 operation, u64 flags, u64 args);
 long ov_prctl_raw(u64 option, u64 a, u64 b, u64 c, u64 d);
