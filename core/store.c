@@ -131,9 +131,14 @@ unsigned core_store_region_private(const struct core_store *store, u64 region)
 	u64 page = region * CORE_REGION_PAGES;
 	u64 stop = rt_min(store->pages, page + CORE_REGION_PAGES);
 	unsigned total = 0;
+	bool is_private;
 
+	if (page < CORE_STORE_DENSE_PAGES) {
+		if (!tag_uniform(store, __atomic_load_n(tag_at(store, page / GIB_PAGES), __ATOMIC_ACQUIRE), &is_private))
+			return (unsigned)__atomic_load_n(count_at(store, region), __ATOMIC_ACQUIRE);
+		return is_private ? (unsigned)(stop - page) : 0;
+	}
 	while (page < stop) {
-		bool is_private;
 		u64 run = core_store_run(store, page, stop - page, &is_private);
 
 		total += is_private ? (unsigned)run : 0;
