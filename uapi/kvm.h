@@ -4,7 +4,7 @@
  *
  * Names, numbers and layouts are the kernel's (include/uapi/linux/kvm.h and
  * arch/x86/include/uapi/asm/kvm.h).  The header is ours so that gmem builds on
- * systems whose own is older than guest_memfd; tests/uapi_system.c compares
+ * systems whose own is older than guest_memfd; tests/uapi.t compares
  * the two wherever the system knows the same name.
  */
 #ifndef GMEM_UAPI_KVM_H
