@@ -118,6 +118,8 @@ bool dev_gmem_converted_by(const struct dev_gmem *g, u64 page, struct dev_conver
 /* A file of another process, from its parts; the descriptors are taken on success. */
 struct dev_gmem *dev_gmem_adopt(int placeholder, int backing, int state, u64 size, u64 flags, unsigned vm_type, u64 id);
 /* Test hook: pin or unpin a page of a file. */
+/* Test hook: an emulated memory error; -EINVAL beyond the end. */
+long dev_gmem_poison(struct dev_gmem *g, u64 offset, bool on);
 long dev_gmem_pin(struct dev_gmem *g, u64 offset, bool pin);
 
 #endif

@@ -255,6 +255,18 @@ long dev_gmem_pin(struct dev_gmem *g, u64 offset, bool pin)
 	return ret;
 }
 
+long dev_gmem_poison(struct dev_gmem *g, u64 offset, bool on)
+{
+	long ret;
+
+	if (offset >= g->core.size)
+		return -EINVAL;
+	host_file_lock(&g->host);
+	ret = host_poison(&g->host, offset >> RT_PAGE_SHIFT);
+	host_file_unlock(&g->host);
+	return ret;
+}
+
 /* The VM of an adopted file: nobody here can call its ioctls, but the file asks it for its type. */
 static struct dev_vm *foreign_vm(unsigned type)
 {

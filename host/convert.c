@@ -121,6 +121,7 @@ int host_views_settle(struct host_file *file, struct rt_pages range)
 
 	FOR_EACH_VIEW(v, file)
 		undo_deny(v, pages_in(v, range));
+	host_poison_deny(file, range);
 	return 0;
 }
 
@@ -145,6 +146,9 @@ int host_convert_begin(struct host_file *file, struct rt_pages range, bool to_pr
 
 void host_convert_end(struct host_file *file, struct rt_pages range, bool to_private)
 {
+	/* Now that the pages count as shared: what is broken among them is denied all the same. */
+	if (!to_private)
+		host_poison_deny(file, range);
 	host_transition_end(file->control);
 	table_unlock();
 }

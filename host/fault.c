@@ -125,6 +125,8 @@ static enum host_fault_kind classify(const struct host_view *v, int signo, int c
 	wait_transition(v->file->control, page);
 	if (core_store_is_private(&v->file->store, page.first))
 		return HOST_FAULT_BUS;
+	if (host_poisoned(v->file, page.first))
+		return HOST_FAULT_POISON;
 	if (serve(addr))
 		return HOST_FAULT_RETRY;
 	times = retries(addr, seq);

@@ -134,6 +134,8 @@ static int map_window(struct host_file *file, u64 size, int deny)
 	file->peer = -1;
 	file->helper_stack = NULL;
 	file->map_backing = file->map_deny = -1;
+	file->guest = NULL;
+	file->guest_lock = (struct rt_lock)RT_LOCK_INIT;
 	return 0;
 }
 
@@ -175,6 +177,7 @@ int host_file_adopt(struct host_file *file, u64 size, int backing, int state, in
 void host_file_fini(struct host_file *file)
 {
 	host_peer_detach(file);
+	host_guest_drop(file);
 	/* A handler that found a view of the file just before it went may still read the states. */
 	for (int i = 0; i < 100000 && __atomic_load_n(ATOMIC_U32(host_table.readers), __ATOMIC_SEQ_CST); i++)
 		rt_syscall_raw(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
@@ -235,6 +238,7 @@ static int change_contents(struct host_file *file, int mode, u64 start, u64 len)
 
 int host_file_punch(struct host_file *file, struct rt_pages range)
 {
+	host_poison_heal(file, range);
 	return change_contents(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, range.first << RT_PAGE_SHIFT,
 			       range.count << RT_PAGE_SHIFT);
 }

@@ -42,6 +42,7 @@ static int rebuild(struct host_view *v)
 		rt_munmap((void *)v->start, v->end - v->start);
 	else
 		guard_reinstall(v, pages);
+	host_poison_deny(v->file, pages);
 	return (int)ret;
 }
 
@@ -165,8 +166,8 @@ static bool page_agrees(struct host_view *v, u64 page, bool is_private)
 	if (guard_covers(addr))
 		return !readable(addr);
 	if (readable(addr))
-		return !is_private;
-	return is_private || (host_engine->serve(v, page) && readable(addr));
+		return !is_private && !host_poisoned(v->file, page);
+	return is_private || host_poisoned(v->file, page) || (host_engine->serve(v, page) && readable(addr));
 }
 
 static bool view_agrees(struct host_view *v, u64 *bad)

@@ -58,6 +58,8 @@ struct host_peer {
 #define HOST_NO_HELPER 0xffffffffU
 enum { HOST_REQUEST_DENY = 1, HOST_REQUEST_ALLOW, HOST_REQUEST_SETTLE };
 
+#define HOST_POISON_MAX 64
+
 /* First page of a file's window: what all processes agree on about it. */
 struct host_control {
 	_Atomic u32 owner;	     /* the file lock: pid of its holder, bit 31 when others wait; futex word */
@@ -65,6 +67,8 @@ struct host_control {
 	_Atomic u64 transition_first; /* pages in transition while seq is odd */
 	_Atomic u64 transition_count;
 	_Atomic u32 waiters;	     /* threads that sleep on seq */
+	_Atomic u32 poison_used;     /* entries in poison[] */
+	_Atomic u64 poison[HOST_POISON_MAX]; /* page number + 1, 0: free */
 	_Atomic u32 request;	     /* HOST_REQUEST_*: what peers are asked to do with the range */
 	_Atomic u32 shared;	     /* more than one process may have views: host/peer.h */
 	struct host_peer peers[HOST_PEERS];
@@ -84,6 +88,8 @@ struct host_file {
 	u64 views;		/* pieces of it in this process's table */
 	int peer;		/* this process's entry in control->peers, -1 without */
 	void *helper_stack;	/* of the thread that serves it; NULL without */
+	struct host_guest *_Atomic guest; /* windows of the guest's view, host/guest.c */
+	struct rt_lock guest_lock;
 	int map_backing, map_deny; /* host/engine_eg.c: what its views are mapped from, hidden; -1 without views */
 };
 
@@ -114,6 +120,15 @@ void host_convert_end(struct host_file *file, struct rt_pages range, bool to_pri
 /* fallocate's two operations on the contents; the range lies within the file. -ENOMEM, -EINTR. */
 int host_file_punch(struct host_file *file, struct rt_pages range);
 int host_file_allocate(struct host_file *file, struct rt_pages range);
+
+/*
+ * The guest's view: where a page of the file can be read and written whatever its state; NULL when there is no room.
+ * Stays valid until host_guest_drop(), which host_file_fini() calls.
+ */
+u8 *host_guest_page(struct host_file *file, u64 page);
+void host_guest_drop(struct host_file *file);
+/* In a forked child: the windows were not inherited. */
+void host_guest_forked(struct host_file *file);
 
 /*
  * Views.  Arguments are those of mmap(2), already validated for a guest_memfd:
@@ -171,6 +186,14 @@ void host_fault(int signo, int code, void *addr, struct host_fault *ret);
 /* A system call of the program got EFAULT for [addr, len): wait for conversions, or make shared pages
  * reachable where the engine serves them on demand; true when trying again makes sense. */
 bool host_fault_fixup(void *addr, u64 len);
+
+/*
+ * Emulated memory errors, with the file lock held: the page raises SIGBUS, BUS_MCEERR_AR, in every view until it is
+ * punched.  -ENOSPC beyond HOST_POISON_MAX pages of a file, -ENOMEM, -EAGAIN.
+ */
+int host_poison(struct host_file *file, u64 page);
+void host_poison_heal(struct host_file *file, struct rt_pages range);
+bool host_poisoned(const struct host_file *file, u64 page); /* lock-free, async-signal-safe */
 
 /* Around fork(2): prepare takes the locks, parent and child release; child rebuilds what fork lost. */
 void host_fork_prepare(void);

@@ -133,6 +133,8 @@ long host_view_map(struct host_file *file, void *addr, u64 len, int prot, int fl
 		return -ENOMEM;
 	table_lock();
 	ret = view_map_locked(file, (u64)addr, length, prot, flags, off, 0);
+	if (!rt_is_err(ret))
+		host_poison_deny(file, (struct rt_pages){ off >> RT_PAGE_SHIFT, length >> RT_PAGE_SHIFT });
 	table_unlock();
 	if (rt_is_err(ret))
 		return ret;

@@ -44,6 +44,8 @@ void host_transition_begin(struct host_control *control, struct rt_pages range);
 void host_transition_end(struct host_control *control);
 int host_views_deny(struct host_file *file, struct rt_pages range);
 int host_views_allow(struct host_file *file, struct rt_pages range);
+/* host/poison.c: after pages of the range were opened, with the table lock held. */
+void host_poison_deny(struct host_file *file, struct rt_pages range);
 /* Bring the views in line with the states. */
 int host_views_settle(struct host_file *file, struct rt_pages range);
 

@@ -6,8 +6,7 @@
  */
 #include "overlay/overlay.h"
 
-/* Hold (on) or let go a page of a guest_memfd, as a device's long-term pin does: 0, or -1 and errno. */
-int ov_test_pin(int fd, u64 offset, int on)
+static long with_gmem(int fd, long (*work)(struct dev_gmem *g, u64 offset, bool on), u64 offset, int on)
 {
 	struct dev_object *obj;
 	struct ov_guard guard;
@@ -16,9 +15,21 @@ int ov_test_pin(int fd, u64 offset, int on)
 	ov_enter(&guard);
 	obj = ov_fd_get(fd);
 	if (obj && obj->kind == DEV_GMEM)
-		ret = dev_gmem_pin((struct dev_gmem *)obj, offset, on != 0);
+		ret = work((struct dev_gmem *)obj, offset, on != 0);
 	if (obj)
 		dev_put(obj);
 	ov_leave(&guard);
-	return (int)ov_ret(ret);
+	return ret;
+}
+
+/* Hold (on) or let go a page of a guest_memfd, as a device's long-term pin does: 0, or -1 and errno. */
+int ov_test_pin(int fd, u64 offset, int on)
+{
+	return (int)ov_ret(with_gmem(fd, dev_gmem_pin, offset, on));
+}
+
+/* Strike a page with a memory error; punching it repairs it.  0, or -1 and errno. */
+int ov_test_poison(int fd, u64 offset)
+{
+	return (int)ov_ret(with_gmem(fd, dev_gmem_poison, offset, 1));
 }

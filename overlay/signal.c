@@ -346,6 +346,8 @@ static u64 deliver_requeued(struct ucontext *uc, int signo, int code, u64 addr, 
 	info.si_signo = signo;
 	info.si_code = code;
 	info.si_addr = (void *)(uintptr_t)addr;
+	if (signo == SIGBUS && code == BUS_MCEERR_AR)
+		info.si_addr_lsb = RT_PAGE_SHIFT;
 	/* force_sig(): a blocked or ignored fault kills. */
 	if ((uc->uc_sigmask & bit) || virtual_of(signo)->handler <= SIG_IGN_) {
 		report_touch(fault, addr, uc);
@@ -355,6 +357,16 @@ static u64 deliver_requeued(struct ucontext *uc, int signo, int code, u64 addr, 
 	rt_syscall_raw(__NR_rt_sigprocmask, SIG_BLOCK, (long)&bit, 0, sizeof(bit), 0, 0);
 	queue_to_self(signo, &info);
 	return 0;
+}
+
+/* An emulated memory error: as the kernel reports one that the touching thread has consumed. */
+static u64 deliver_poison(int signo, siginfo_t *info, struct ucontext *uc, const struct host_fault *fault)
+{
+	if (signo == SIGSEGV)
+		return deliver_requeued(uc, SIGBUS, BUS_MCEERR_AR, (u64)(uintptr_t)info->si_addr, fault);
+	info->si_code = BUS_MCEERR_AR;
+	info->si_addr_lsb = RT_PAGE_SHIFT;
+	return deliver_fault(SIGBUS);
 }
 
 /* A guard page of the program's own, where the engine denies everything. */
@@ -418,6 +430,8 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 		return 0;
 	if (fault.kind == HOST_FAULT_BUS)
 		return deliver_private(signo, info, uc, &fault);
+	if (fault.kind == HOST_FAULT_POISON)
+		return deliver_poison(signo, info, uc, &fault);
 	if (fault.kind == HOST_FAULT_GUARD)
 		return deliver_guard(signo, info, uc, &fault);
 	return deliver_fault(signo);

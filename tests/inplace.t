@@ -14,6 +14,8 @@ for engine in dp eg remap; do
 		run_tap "$program, $engine" \
 			"$gmem" run --profile linux-7.4 --engine $engine -- "$build/tests/run_inplace_$program"
 	done
+	run_tap "memory errors, $engine" \
+		"$gmem" run --profile linux-7.4 --engine $engine -- "$build/tests/run_poison"
 	# The same through the other configuration, once switched on.
 	run_tap "pages, chosen, $engine" "$gmem" run --profile linux-7.4-vm-attributes \
 		--module-param gmem_in_place_conversion=1 --engine $engine -- "$build/tests/run_inplace_pages"
