@@ -66,7 +66,7 @@ struct cpu_bus {
 	bool (*mmio)(void *ctx, u64 gpa, void *data, unsigned len, bool write);
 	bool (*pio)(void *ctx, u16 port, void *data, unsigned size, bool write);
 	void (*cpuid)(void *ctx, u32 leaf, u32 subleaf, u32 out[4]);
-	/* MSRs that the CPU does not own.  wrmsr is also told of every one that it does own, first (may refuse). */
+	/* MSRs that the CPU does not own (cpu_get_msr()), and writes of APIC_BASE. */
 	enum cpu_msr (*rdmsr)(void *ctx, u32 msr, u64 *ret);
 	enum cpu_msr (*wrmsr)(void *ctx, u32 msr, u64 value);
 	u64 (*rdtsc)(void *ctx);           /* NULL: the host's counter + tsc_offset */
@@ -257,7 +257,7 @@ enum {
 	CPU_HAS_LONG_MODE = 1 << 29,
 };
 
-enum { CPU_MMIO_LOG = 64, CPU_MMIO_QUEUE = 64 };
+enum { CPU_MMIO_LOG = 160, CPU_MMIO_QUEUE = 160 };
 
 struct cpu_fragment {
 	u64 gpa;
@@ -284,12 +284,12 @@ struct cpu {
 	};
 	/* Arithmetic flags as LAHF and SETO give them: bits 15:8 = SF ZF AF PF CF, bit 0 = OF.  The rest in `flags`. */
 	u16 aflags;
-	_Atomic u32 stop;
+	u32 stop; /* atomic accesses only: cpu_kick() */
 	u64 flags; /* use cpu_rflags() and cpu_set_rflags() */
 	const struct cpu_insn *insn; /* the one being executed */
 	u64 code_key, tlb_key;       /* mode and generation parts of tags */
 	struct cpu_tlb *tlb;
-	u64 fs_gs_base[3]; /* bases of FS, GS, none: what 64-bit addressing adds */
+	u64 base64[6]; /* what 64-bit addressing adds: bases of FS and GS, 0 for the others */
 
 	struct cpu_segment seg[CPU_SEGMENTS];
 	struct cpu_table gdtr, idtr;
@@ -316,7 +316,6 @@ struct cpu {
 	/* Results */
 	struct cpu_exit_info exit;
 	enum cpu_pending pending;
-	u64 instructions; /* blocks' instructions started, for measurements */
 
 	/* From CPUID */
 	u32 features;
@@ -327,23 +326,38 @@ struct cpu {
 	u64 flushes;
 	u16 tlb_gen;
 	bool irq_waiting;
-	bool step_trap; /* the instruction under way began with TF set */
+	bool stepping;  /* exactly one instruction, one iteration of a string */
 	void *escape_sp;
-	u64 touched_host, touched_gpa, touched_linear; /* last page mapped by a slow path: see cpu_host_fault() */
-	unsigned touched_access;
-	u64 io_rip;
-	u32 io_pos;
+	enum cpu_exit why; /* of CPU_LEAVE_EXIT */
+	u64 code_base;     /* linear address of RIP 0: CS.base outside 64-bit mode */
+	u64 touched_host, touched_gpa; /* last page mapped by a slow path: see cpu_host_fault() */
+	u64 io_rip;    /* linear address of the instruction that is pending */
+	u8 io_length, io_addr_size;
+	bool io_repeats;
+	bool kvm_access; /* string I/O: KVM's own accesses */
+	bool deferred;   /* cpu_complete() produced deferred_exit, which cpu_run() returns */
+	enum cpu_exit deferred_exit;
+	u32 trap_dr6;  /* debug traps to raise behind the instruction */
 	struct {
 		u64 gpa;
 		u8 *host;
 		bool writable;
 	} walk[CPU_WALK_SIZE];
+	u64 read_rip; /* whose reads the log holds */
 	u32 read_count, read_pos, write_count, write_pos;
 	struct cpu_fragment read_log[CPU_MMIO_LOG], write_queue[CPU_MMIO_QUEUE];
+	/* The exception to deliver, and the event whose delivery is under way. */
 	struct {
-		u8 vector, depth;
-		bool delivering;
+		u32 error;
+		u8 vector;
+		bool has_error, trap;
 	} fault;
+	struct {
+		u32 error;
+		u8 vector;
+		bool active, has_error, external, soft;
+		u64 rip;
+	} event;
 	u8 local_buffer[1024];
 };
 
@@ -362,12 +376,12 @@ void cpu_complete(struct cpu *cpu);
 /* From any thread or signal handler: CPU_STOP, CPU_STOP_POLL. */
 static inline void cpu_kick(struct cpu *cpu, u32 bits)
 {
-	__atomic_fetch_or((u32 *)&cpu->stop, bits, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&cpu->stop, bits, __ATOMIC_SEQ_CST);
 }
 
 static inline void cpu_unkick(struct cpu *cpu, u32 bits)
 {
-	__atomic_fetch_and((u32 *)&cpu->stop, ~bits, __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&cpu->stop, ~bits, __ATOMIC_SEQ_CST);
 }
 
 u64 cpu_rflags(const struct cpu *cpu);
@@ -382,6 +396,8 @@ void cpu_flush_memory(struct cpu *cpu); /* everything that bus->map answered: af
 
 /* KVM_TRANSLATE: walk as a supervisor's read, no A/D bits; 0, or -ENOENT when not mapped. */
 int cpu_translate(struct cpu *cpu, u64 linear, u64 *gpa);
+/* Whether KVM_SET_XCRS and XSETBV take the value. */
+bool cpu_xcr0_valid(const struct cpu *cpu, u64 xcr0);
 /* MSRs the CPU owns: true when index is one of them.  Values are not checked by the set (host-initiated), beyond what -EINVAL. */
 bool cpu_get_msr(struct cpu *cpu, u32 index, u64 *ret);
 int cpu_set_msr(struct cpu *cpu, u32 index, u64 value); /* 0, -ENOENT (not owned), -EINVAL */

@@ -39,7 +39,7 @@ enum cpu_insn_flags {
 	CPU_IN_VEX = 1 << 5,
 	CPU_IN_66 = 1 << 6,   /* 66 was there, whatever else */
 	CPU_IN_64 = 1 << 7,   /* decoded as 64-bit code */
-	CPU_IN_SEG_SLOW = 1 << 8,  /* addresses need cpu_linear_slow(): limits, or 32/16-bit wrap */
+	CPU_IN_SLOW = 1 << 8,      /* addresses need cpu_addr_slow(): limits, or 32/16-bit wrap */
 	CPU_IN_OVERRIDE = 1 << 9,  /* a segment prefix was there */
 };
 
@@ -61,6 +61,7 @@ struct cpu_insn {
 	u8 vex_l;      /* VEX: 1 = 256 bits */
 	u8 imm2;       /* ENTER's second byte */
 	u8 length;
+	u8 reg8, rm8;  /* byte registers: their place in cpu->reg, in bytes */
 };
 _Static_assert(sizeof(struct cpu_insn) <= 56, "records are compact");
 

@@ -1,0 +1,750 @@
+// SPDX-License-Identifier: MIT
+/*
+ * cpu/mmu.c - linear to guest-physical to host addresses
+ *
+ * Theory of operation
+ *
+ * A linear address is looked up in the soft TLB (cpu->tlb), whose entries hold
+ * a tag for reads, a tag for writes and what to add to get the host address.
+ * A tag is: linear page | generation << 2 | mode.  The mode (user, supervisor
+ * with SMAP in force, supervisor without) is part of the tag, so that changing
+ * CPL or AC flushes nothing; a flush is a new generation, and only when the ten
+ * bits wrap is the table cleared.
+ *
+ * On a miss the guest's page tables are walked (walk()), then the owner is asked
+ * for the page (bus->map).  What it answers for page-table pages is kept in
+ * cpu->walk until cpu_flush_memory().
+ *
+ * M-1  The write tag is only set when the guest's D bit is set and the owner
+ *      said `writable`: D bits and dirty logs are exact.
+ * M-2  A and D bits are set by compare-and-exchange on the host's memory; when it
+ *      fails the walk starts again.
+ * M-3  All pages of an access are translated with its permissions before the
+ *      first byte of it is read or written.
+ * M-4  MMIO reads are logged; the instruction is executed again with the log
+ *      after each exit, so that it may have any number of operands.  MMIO writes
+ *      are queued and exit after the instruction has retired.
+ * M-5  Pages with an armed data breakpoint never enter the TLB.
+ */
+#include "cpu/access.h"
+
+#include "cpu/debug.h"
+
+#define PTE_P    (1ULL << 0)
+#define PTE_W    (1ULL << 1)
+#define PTE_U    (1ULL << 2)
+#define PTE_A    (1ULL << 5)
+#define PTE_D    (1ULL << 6)
+#define PTE_PS   (1ULL << 7)
+#define PTE_NX   (1ULL << 63)
+#define PTE_ADDR 0x000ffffffffff000ULL
+
+enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
+
+enum { MODE_SMAP = 0, MODE_USER = 1, MODE_SUPER = 2 };
+
+struct walk {
+	u64 gpa;    /* of the address itself */
+	bool write; /* a write would be allowed and D is set */
+	u32 error;  /* of the #PF, when walk() returned false */
+};
+
+/* ---- generations ---- */
+
+void cpu_update_key(struct cpu *cpu)
+{
+	u64 mode = cpu->cpl == 3 ? MODE_USER : MODE_SUPER;
+	u64 code;
+
+	if (mode == MODE_SUPER && (cpu->cr4 & (1 << 21)) && !(cpu->flags & CPU_F_AC))
+		mode = MODE_SMAP;
+	cpu->tlb_key = (u64)cpu->tlb_gen << 2 | mode;
+	if (cpu_long_mode(cpu) && cpu->seg[CPU_CS].l)
+		code = CPU_MODE_64;
+	else
+		code = cpu->seg[CPU_CS].db ? CPU_MODE_32 : CPU_MODE_16;
+	cpu->code_key = cpu->flushes << 4 | (cpu->cpl == 3) << 2 | code;
+}
+
+void cpu_flush_tlb(struct cpu *cpu)
+{
+	cpu->flushes++;
+	if (++cpu->tlb_gen == 1 << 10) {
+		memset(cpu->tlb, 0, CPU_TLB_SIZE * sizeof(*cpu->tlb));
+		cpu->tlb_gen = 1;
+	}
+	cpu_update_key(cpu);
+}
+
+/* Large pages are entered piece by piece: one INVLPG has to remove them all, so everything goes. */
+void cpu_invalidate(struct cpu *cpu, u64 la)
+{
+	cpu_flush_tlb(cpu);
+}
+
+void cpu_flush_memory(struct cpu *cpu)
+{
+	memset(cpu->walk, 0, sizeof(cpu->walk));
+	cpu->touched_host = 0;
+	cpu_flush_tlb(cpu);
+}
+
+/* ---- asking the owner ---- */
+
+/* What is not memory ends in an exit; CPU_MAP_RAM and CPU_MAP_MMIO come back. */
+static enum cpu_map map(struct cpu *cpu, u64 gpa, unsigned access, struct cpu_page *page)
+{
+	enum cpu_map r;
+
+	page->host = NULL;
+	page->writable = false;
+	page->fault_flags = 0;
+	r = cpu->bus->map(cpu->ctx, gpa & ~RT_PAGE_MASK, access | (cpu->kvm_access ? CPU_KVM : 0), page);
+	if (r == CPU_MAP_RAM || r == CPU_MAP_MMIO) {
+		if (r == CPU_MAP_RAM) {
+			cpu->touched_host = (u64)(uintptr_t)page->host;
+			cpu->touched_gpa = gpa & ~RT_PAGE_MASK;
+		}
+		return r;
+	}
+	cpu->exit.fault.gpa = gpa & ~RT_PAGE_MASK;
+	cpu->exit.fault.flags = page->fault_flags;
+	cpu->exit.fault.host = 0;
+	cpu->exit.fault.access = access;
+	switch (r) {
+	case CPU_MAP_MEMORY_FAULT:
+		cpu_exit_now(cpu, CPU_EXIT_MEMORY_FAULT);
+	case CPU_MAP_HWPOISON:
+		cpu_exit_now(cpu, CPU_EXIT_HWPOISON);
+	case CPU_MAP_RETRY:
+		cpu_exit_now(cpu, CPU_EXIT_STOPPED);
+	default:
+		cpu_exit_now(cpu, CPU_EXIT_HOST_FAULT);
+	}
+}
+
+/* The host address of a paging-structure entry, or NULL when there is no memory. */
+static void *walk_entry(struct cpu *cpu, u64 gpa, bool write)
+{
+	struct cpu_page page;
+	const u64 frame = gpa & ~RT_PAGE_MASK;
+	typeof(cpu->walk[0]) *slot = &cpu->walk[gpa >> RT_PAGE_SHIFT & (CPU_WALK_SIZE - 1)];
+
+	if (!cpu->kvm_access && slot->host && slot->gpa == frame && (!write || slot->writable))
+		return slot->host + (gpa & RT_PAGE_MASK);
+	if (map(cpu, gpa, CPU_WALK | (write ? CPU_WRITE : CPU_READ), &page) != CPU_MAP_RAM)
+		return NULL;
+	if (!cpu->kvm_access) {
+		slot->gpa = frame;
+		slot->host = page.host;
+		slot->writable = page.writable;
+	}
+	return page.host + (gpa & RT_PAGE_MASK);
+}
+
+/* Set bits in an entry that was read as old; false: it has changed meanwhile. */
+static bool entry_set(struct cpu *cpu, u64 gpa, u64 old, u64 bits, bool wide)
+{
+	void *p;
+
+	if ((old & bits) == bits)
+		return true;
+	p = walk_entry(cpu, gpa, true);
+	if (!p)
+		return true; /* page tables in read-only memory keep their bits */
+	if (wide) {
+		u64 expected = old, desired = old | bits;
+
+		__asm__ volatile("lock cmpxchgq %2, %1" : "+a"(expected), "+m"(*(u64 *)p) : "r"(desired) : "memory", "cc");
+		return expected == old;
+	}
+	u32 expected = (u32)old, desired = (u32)(old | bits);
+
+	__asm__ volatile("lock cmpxchgl %2, %1" : "+a"(expected), "+m"(*(u32 *)p) : "r"(desired) : "memory", "cc");
+	return expected == (u32)old;
+}
+
+/* ---- walking ---- */
+
+static u64 reserved_bits(const struct cpu *cpu, int level, u64 pte)
+{
+	u64 rsvd = PTE_ADDR & ~((1ULL << cpu->phys_bits) - 1);
+
+	if (!(cpu->efer & (1 << 11)))
+		rsvd |= PTE_NX;
+	if (!cpu_long_mode(cpu))
+		rsvd |= 0x7ff0000000000000ULL;
+	if (level > 1 && (pte & PTE_PS)) {
+		if (level == 2)
+			rsvd |= 0x1fe000;
+		else if (level == 3 && (cpu->features & CPU_HAS_1G) && cpu_long_mode(cpu))
+			rsvd |= 0x3fffe000;
+		else
+			rsvd |= PTE_PS;
+	}
+	return rsvd;
+}
+
+/* With the bits of all levels combined: whether the access is allowed. */
+static bool permitted(const struct cpu *cpu, u64 rights, bool nx, unsigned access, unsigned mode)
+{
+	if (mode == MODE_USER) {
+		if (!(rights & PTE_U) || (access == CPU_WRITE && !(rights & PTE_W)))
+			return false;
+	} else {
+		if (access == CPU_WRITE && !(rights & PTE_W) && (cpu->cr0 & (1 << 16)))
+			return false;
+		if (access == CPU_FETCH) {
+			if ((rights & PTE_U) && (cpu->cr4 & (1 << 20)))
+				return false;
+		} else if ((rights & PTE_U) && mode == MODE_SMAP && (cpu->cr4 & (1 << 21))) {
+			return false;
+		}
+	}
+	return access != CPU_FETCH || !nx;
+}
+
+static u32 fault_error(const struct cpu *cpu, unsigned access, unsigned mode, u32 bits)
+{
+	if (access == CPU_WRITE)
+		bits |= PF_W;
+	if (mode == MODE_USER)
+		bits |= PF_U;
+	if (access == CPU_FETCH && (((cpu->efer & (1 << 11)) && (cpu->cr4 & (1 << 5))) || (cpu->cr4 & (1 << 20))))
+		bits |= PF_I;
+	return bits;
+}
+
+struct level {
+	u64 gpa, pte;
+};
+
+/* Set A in all entries used, and D in the last of a write; false: something changed, walk again. */
+static bool set_accessed(struct cpu *cpu, struct level *at, int first, int last, bool dirty, bool wide)
+{
+	for (int level = first; level >= last; level--) {
+		u64 bits = PTE_A | (level == last && dirty ? PTE_D : 0);
+
+		if (!entry_set(cpu, at[level].gpa, at[level].pte, bits, wide))
+			return false;
+		at[level].pte |= bits;
+	}
+	return true;
+}
+
+static bool walk_legacy(struct cpu *cpu, u64 la, unsigned access, unsigned mode, bool mark, struct walk *ret)
+{
+	struct level at[3];
+	u64 rights = PTE_W | PTE_U;
+	int level;
+
+again:
+	for (level = 2, at[2].gpa = (cpu->cr3 & 0xfffff000) | (la >> 22 & 1023) << 2;; level--) {
+		const void *p = walk_entry(cpu, at[level].gpa, false);
+		u64 pte = p ? host_load(p, 4) : 0;
+
+		at[level].pte = pte;
+		if (!(pte & PTE_P)) {
+			ret->error = fault_error(cpu, access, mode, 0);
+			return false;
+		}
+		if (level == 2 && (pte & PTE_PS) && (cpu->cr4 & (1 << 4))) {
+			if (pte & (1 << 21)) {
+				ret->error = fault_error(cpu, access, mode, PF_P | PF_RSVD);
+				return false;
+			}
+			rights &= pte;
+			ret->gpa = (pte & 0xffc00000) | (pte >> 13 & 0xff) << 32 | (la & 0x3fffff);
+			break;
+		}
+		rights &= pte;
+		if (level == 1) {
+			ret->gpa = (pte & 0xfffff000) | (la & 0xfff);
+			break;
+		}
+		at[1].gpa = (pte & 0xfffff000) | (la >> 12 & 1023) << 2;
+	}
+	if (!permitted(cpu, rights, false, access, mode)) {
+		ret->error = fault_error(cpu, access, mode, PF_P);
+		return false;
+	}
+	if (mark && !set_accessed(cpu, at, 2, level, access == CPU_WRITE, false)) {
+		rights = PTE_W | PTE_U;
+		goto again;
+	}
+	ret->write = (at[level].pte & PTE_D) && permitted(cpu, rights, false, CPU_WRITE, mode);
+	return true;
+}
+
+static bool walk_wide(struct cpu *cpu, u64 la, unsigned access, unsigned mode, bool mark, struct walk *ret)
+{
+	struct level at[6];
+	u64 rights, table;
+	bool nx;
+	int level, top;
+
+again:
+	rights = PTE_W | PTE_U;
+	nx = false;
+	if (cpu_long_mode(cpu)) {
+		top = cpu->cr4 & (1 << 12) ? 5 : 4;
+		table = cpu->cr3 & PTE_ADDR;
+	} else {
+		u64 pdpte = cpu->pdptr[la >> 30 & 3];
+
+		if (!(pdpte & PTE_P)) {
+			ret->error = fault_error(cpu, access, mode, 0);
+			return false;
+		}
+		top = 2;
+		table = pdpte & PTE_ADDR;
+	}
+	for (level = top;; level--) {
+		const int shift = 12 + 9 * (level - 1);
+		const void *p;
+		u64 pte;
+
+		at[level].gpa = table | (la >> shift & 511) << 3;
+		p = walk_entry(cpu, at[level].gpa, false);
+		pte = p ? host_load(p, 8) : 0;
+		at[level].pte = pte;
+		if (!(pte & PTE_P)) {
+			ret->error = fault_error(cpu, access, mode, 0);
+			return false;
+		}
+		if (pte & reserved_bits(cpu, level, pte)) {
+			ret->error = fault_error(cpu, access, mode, PF_P | PF_RSVD);
+			return false;
+		}
+		rights &= pte;
+		nx |= pte >> 63;
+		if (level == 1 || (pte & PTE_PS)) {
+			const u64 inside = (1ULL << shift) - 1;
+
+			ret->gpa = (pte & PTE_ADDR & ~inside) | (la & inside);
+			break;
+		}
+		table = pte & PTE_ADDR;
+	}
+	if (!permitted(cpu, rights, nx, access, mode)) {
+		ret->error = fault_error(cpu, access, mode, PF_P);
+		return false;
+	}
+	if (mark && !set_accessed(cpu, at, top, level, access == CPU_WRITE, true))
+		goto again;
+	ret->write = (at[level].pte & PTE_D) && permitted(cpu, rights, nx, CPU_WRITE, mode);
+	return true;
+}
+
+static bool walk(struct cpu *cpu, u64 la, unsigned access, unsigned mode, bool mark, struct walk *ret)
+{
+	if (!(cpu->cr0 >> 31)) {
+		ret->gpa = la;
+		ret->write = true;
+		return true;
+	}
+	if (cpu->cr4 & (1 << 5))
+		return walk_wide(cpu, la, access, mode, mark, ret);
+	return walk_legacy(cpu, la, access, mode, mark, ret);
+}
+
+/* MOV CR3 with PAE paging: the four PDPTEs are read now and checked; raises #GP. */
+void cpu_load_pdptrs(struct cpu *cpu, u64 cr3)
+{
+	u64 pdpte[4];
+
+	for (int i = 0; i < 4; i++) {
+		const void *p = walk_entry(cpu, (cr3 & 0xffffffe0) + 8 * i, false);
+
+		pdpte[i] = p ? host_load(p, 8) : 0;
+		if ((pdpte[i] & PTE_P) &&
+		    (pdpte[i] & (0xfff00000000001e6ULL | (PTE_ADDR & ~((1ULL << cpu->phys_bits) - 1)))))
+			cpu_raise(cpu, CPU_GP, 0);
+	}
+	memcpy(cpu->pdptr, pdpte, sizeof(pdpte));
+}
+
+int cpu_translate(struct cpu *cpu, u64 linear, u64 *gpa)
+{
+	struct walk w;
+
+	if (cpu_long_mode(cpu) && !cpu_canonical(cpu, linear))
+		return -ENOENT;
+	if (!walk(cpu, linear, CPU_READ, MODE_SUPER, false, &w))
+		return -ENOENT;
+	*gpa = w.gpa;
+	return 0;
+}
+
+/* ---- pages of an access ---- */
+
+struct target {
+	u8 *host; /* NULL: MMIO */
+	u64 gpa;
+};
+
+/* Translate the page of la, fill the TLB, find the host's address; #PF and exits do not return. */
+static struct target translate(struct cpu *cpu, u64 la, unsigned access, u64 key, unsigned extra)
+{
+	const unsigned mode = key & 3;
+	struct target t = { NULL, 0 };
+	struct cpu_page page;
+	struct cpu_tlb *e;
+	struct walk w;
+	u64 tag;
+
+	if (!walk(cpu, la, access, mode, true, &w))
+		cpu_page_fault(cpu, la, w.error);
+	t.gpa = w.gpa;
+	if (map(cpu, w.gpa, access | extra, &page) != CPU_MAP_RAM)
+		return t;
+	t.host = page.host + (w.gpa & RT_PAGE_MASK);
+	if (cpu->kvm_access || cpu_debug_watches(cpu, la))
+		return t;
+	e = cpu_tlb_entry(cpu, la);
+	tag = (la & ~RT_PAGE_MASK) | key;
+	if (access == CPU_WRITE) {
+		/* A write-only answer would let stale reads through: the read tag goes with it. */
+		e->read = tag;
+		e->write = w.write && page.writable ? tag : 0;
+	} else {
+		bool keep = e->write == tag && e->addend == (u64)(uintptr_t)page.host - (la & ~RT_PAGE_MASK);
+
+		e->read = tag;
+		e->write = keep || (w.write && page.writable) ? tag : 0;
+	}
+	e->addend = (u64)(uintptr_t)page.host - (la & ~RT_PAGE_MASK);
+	e->gpa = w.gpa & ~RT_PAGE_MASK;
+	return t;
+}
+
+static void check_canonical(struct cpu *cpu, u64 la, unsigned n, unsigned seg)
+{
+	if (cpu_long_mode(cpu) && cpu->seg[CPU_CS].l && (!cpu_canonical(cpu, la) || !cpu_canonical(cpu, la + n - 1)))
+		cpu_raise(cpu, seg == CPU_SS ? CPU_SS_FAULT : CPU_GP, 0);
+}
+
+static u64 wrap(const struct cpu *cpu, u64 la)
+{
+	return cpu_long_mode(cpu) && cpu->seg[CPU_CS].l ? la : (u32)la;
+}
+
+/* ---- MMIO (M-4) ---- */
+
+void cpu_mmio_forget(struct cpu *cpu)
+{
+	cpu->read_count = cpu->read_pos = 0;
+}
+
+static void mmio_read(struct cpu *cpu, u64 gpa, u8 *buf, unsigned n)
+{
+	const u64 rip = cpu->insn ? cpu_insn_rip(cpu, cpu->insn) : cpu->rip;
+
+	if (cpu->event.active)
+		cpu_delivery_failure(cpu, gpa);
+	if (cpu->read_rip != rip)
+		cpu_mmio_forget(cpu);
+	cpu->read_rip = rip;
+	while (n) {
+		const unsigned len = (unsigned)rt_min(n, 8);
+		struct cpu_fragment *f = &cpu->read_log[cpu->read_pos];
+
+		if (cpu->read_pos == CPU_MMIO_LOG)
+			cpu_emulation_failure(cpu);
+		if (cpu->read_pos == cpu->read_count) {
+			f->gpa = gpa;
+			f->len = (u8)len;
+			if (!cpu->bus->mmio || !cpu->bus->mmio(cpu->ctx, gpa, f->data, len, false)) {
+				cpu->exit.mmio.gpa = gpa;
+				cpu->exit.mmio.len = len;
+				cpu->exit.mmio.is_write = false;
+				memset(cpu->exit.mmio.data, 0, 8);
+				cpu->pending = CPU_PENDING_MMIO_READ;
+				cpu_exit_now(cpu, CPU_EXIT_MMIO);
+			}
+			cpu->read_count++;
+			cpu_attention(cpu);
+		}
+		cpu->read_pos++;
+		memcpy(buf, f->data, len);
+		buf += len;
+		gpa += len;
+		n -= len;
+	}
+}
+
+static void mmio_write(struct cpu *cpu, u64 gpa, const u8 *buf, unsigned n)
+{
+	if (cpu->event.active)
+		cpu_delivery_failure(cpu, gpa);
+	while (n) {
+		const unsigned len = (unsigned)rt_min(n, 8);
+		struct cpu_fragment *f = &cpu->write_queue[cpu->write_count];
+		u8 data[8];
+
+		memcpy(data, buf, len);
+		if (cpu->write_count || !cpu->bus->mmio || !cpu->bus->mmio(cpu->ctx, gpa, data, len, true)) {
+			if (cpu->write_count == CPU_MMIO_QUEUE)
+				cpu_emulation_failure(cpu);
+			f->gpa = gpa;
+			f->len = (u8)len;
+			memcpy(f->data, data, len);
+			cpu->write_count++;
+		}
+		cpu_attention(cpu);
+		buf += len;
+		gpa += len;
+		n -= len;
+	}
+}
+
+/* ---- accesses that missed ---- */
+
+static void host_read(u8 *buf, const u8 *host, unsigned n)
+{
+	for (; n >= 8; n -= 8, buf += 8, host += 8) {
+		u64 v = host_load(host, 8);
+
+		memcpy(buf, &v, 8);
+	}
+	for (; n; n--)
+		*buf++ = (u8)host_load(host++, 1);
+}
+
+static void host_write(u8 *host, const u8 *buf, unsigned n)
+{
+	for (; n >= 8; n -= 8, buf += 8, host += 8) {
+		u64 v;
+
+		memcpy(&v, buf, 8);
+		host_store(host, 8, v);
+	}
+	for (; n; n--)
+		host_store(host++, 1, *buf++);
+}
+
+/* n <= 4096: at most two pages. */
+static void read_bytes(struct cpu *cpu, u64 la, u8 *buf, unsigned n, u64 key, unsigned extra)
+{
+	const unsigned first = (unsigned)rt_min(n, RT_PAGE_SIZE - (la & RT_PAGE_MASK));
+	struct target t = translate(cpu, la, CPU_READ, key, extra), t2 = { NULL, 0 };
+
+	cpu_debug_access(cpu, la, n, false);
+	if (first < n)
+		t2 = translate(cpu, wrap(cpu, la + first), CPU_READ, key, extra);
+	if (t.host)
+		host_read(buf, t.host, first);
+	else
+		mmio_read(cpu, t.gpa, buf, first);
+	if (first == n)
+		return;
+	if (t2.host)
+		host_read(buf + first, t2.host, n - first);
+	else
+		mmio_read(cpu, t2.gpa, buf + first, n - first);
+}
+
+static void write_bytes(struct cpu *cpu, u64 la, const u8 *buf, unsigned n, u64 key, unsigned extra)
+{
+	const unsigned first = (unsigned)rt_min(n, RT_PAGE_SIZE - (la & RT_PAGE_MASK));
+	struct target t = translate(cpu, la, CPU_WRITE, key, extra), t2 = { NULL, 0 };
+
+	cpu_debug_access(cpu, la, n, true);
+	if (first < n) {
+		t2 = translate(cpu, wrap(cpu, la + first), CPU_WRITE, key, extra);
+		/* A host fault in the second half must not leave the first one written. */
+		if (t2.host)
+			__asm__ volatile("lock orb $0, %0" : "+m"(*t2.host) : : "memory", "cc");
+	}
+	if (t.host)
+		host_write(t.host, buf, first);
+	else
+		mmio_write(cpu, t.gpa, buf, first);
+	if (first == n)
+		return;
+	if (t2.host)
+		host_write(t2.host, buf + first, n - first);
+	else
+		mmio_write(cpu, t2.gpa, buf + first, n - first);
+}
+
+u64 cpu_load_slow(struct cpu *cpu, u64 la, unsigned n, unsigned seg, u64 key)
+{
+	u64 v = 0;
+
+	check_canonical(cpu, la, n, seg);
+	/* Within a page one access: naturally aligned ones are single-copy atomic. */
+	if ((la & RT_PAGE_MASK) + n <= RT_PAGE_SIZE) {
+		struct target t = translate(cpu, la, CPU_READ, key, 0);
+
+		cpu_debug_access(cpu, la, n, false);
+		if (t.host)
+			return host_load(t.host, n);
+		mmio_read(cpu, t.gpa, (u8 *)&v, n);
+		return v;
+	}
+	read_bytes(cpu, la, (u8 *)&v, n, key, 0);
+	return v;
+}
+
+void cpu_store_slow(struct cpu *cpu, u64 la, unsigned n, u64 v, unsigned seg, u64 key)
+{
+	check_canonical(cpu, la, n, seg);
+	if ((la & RT_PAGE_MASK) + n <= RT_PAGE_SIZE) {
+		struct target t = translate(cpu, la, CPU_WRITE, key, 0);
+
+		cpu_debug_access(cpu, la, n, true);
+		if (t.host)
+			host_store(t.host, n, v);
+		else
+			mmio_write(cpu, t.gpa, (const u8 *)&v, n);
+		return;
+	}
+	write_bytes(cpu, la, (const u8 *)&v, n, key, 0);
+}
+
+void *cpu_modify_slow(struct cpu *cpu, u64 la, unsigned n, unsigned seg)
+{
+	struct target t;
+
+	check_canonical(cpu, la, n, seg);
+	if ((la & RT_PAGE_MASK) + n > RT_PAGE_SIZE) {
+		/* Permission of both pages first: the load that follows must not be seen to fail for reading. */
+		translate(cpu, la, CPU_WRITE, cpu->tlb_key, 0);
+		translate(cpu, wrap(cpu, (la + n - 1) & ~RT_PAGE_MASK), CPU_WRITE, cpu->tlb_key, 0);
+		return NULL;
+	}
+	t = translate(cpu, la, CPU_WRITE, cpu->tlb_key, 0);
+	cpu_debug_access(cpu, la, n, true);
+	return t.host;
+}
+
+void cpu_read_linear(struct cpu *cpu, u64 la, void *buf, unsigned n, unsigned seg)
+{
+	struct cpu_tlb *e = cpu_tlb_entry(cpu, la);
+
+	if (likely(e->read == cpu_tag(la, n, cpu->tlb_key))) {
+		host_read(buf, (const u8 *)(la + e->addend), n);
+		return;
+	}
+	check_canonical(cpu, la, n, seg);
+	read_bytes(cpu, la, buf, n, cpu->tlb_key, 0);
+}
+
+void cpu_write_linear(struct cpu *cpu, u64 la, const void *buf, unsigned n, unsigned seg)
+{
+	struct cpu_tlb *e = cpu_tlb_entry(cpu, la);
+
+	if (likely(e->write == cpu_tag(la, n, cpu->tlb_key))) {
+		host_write((u8 *)(la + e->addend), buf, n);
+		return;
+	}
+	check_canonical(cpu, la, n, seg);
+	write_bytes(cpu, la, buf, n, cpu->tlb_key, 0);
+}
+
+static u64 system_key(const struct cpu *cpu)
+{
+	return (u64)cpu->tlb_gen << 2 | MODE_SMAP;
+}
+
+u64 cpu_load_system(struct cpu *cpu, u64 la, unsigned n)
+{
+	struct cpu_tlb *e = cpu_tlb_entry(cpu, la);
+	u64 v = 0;
+
+	if (likely(e->read == cpu_tag(la, n, system_key(cpu))))
+		return host_load((const void *)(la + e->addend), n);
+	if (cpu_long_mode(cpu) && !cpu_canonical(cpu, la))
+		cpu_raise(cpu, CPU_GP, 0);
+	read_bytes(cpu, la, (u8 *)&v, n, system_key(cpu), CPU_SYSTEM);
+	return v;
+}
+
+void cpu_store_system(struct cpu *cpu, u64 la, unsigned n, u64 v)
+{
+	struct cpu_tlb *e = cpu_tlb_entry(cpu, la);
+
+	if (likely(e->write == cpu_tag(la, n, system_key(cpu)))) {
+		host_store((void *)(la + e->addend), n, v);
+		return;
+	}
+	if (cpu_long_mode(cpu) && !cpu_canonical(cpu, la))
+		cpu_raise(cpu, CPU_SS_FAULT, 0);
+	write_bytes(cpu, la, (const u8 *)&v, n, system_key(cpu), CPU_SYSTEM);
+}
+
+void cpu_read_kvm(struct cpu *cpu, u64 la, void *buf, unsigned n)
+{
+	check_canonical(cpu, la, n, CPU_DS);
+	cpu->kvm_access = true;
+	read_bytes(cpu, la, buf, n, cpu->tlb_key, 0);
+	cpu->kvm_access = false;
+}
+
+void cpu_write_kvm(struct cpu *cpu, u64 la, const void *buf, unsigned n)
+{
+	check_canonical(cpu, la, n, CPU_DS);
+	cpu->kvm_access = true;
+	write_bytes(cpu, la, buf, n, cpu->tlb_key, 0);
+	cpu->kvm_access = false;
+}
+
+u8 *cpu_fetch_page(struct cpu *cpu, u64 la)
+{
+	struct cpu_page page;
+	struct walk w;
+
+	if (cpu_long_mode(cpu) && cpu->seg[CPU_CS].l && !cpu_canonical(cpu, la))
+		cpu_raise(cpu, CPU_GP, 0);
+	if (!walk(cpu, la, CPU_FETCH, cpu->cpl == 3 ? MODE_USER : MODE_SUPER, true, &w))
+		cpu_page_fault(cpu, la, w.error);
+	if (map(cpu, w.gpa, CPU_FETCH, &page) != CPU_MAP_RAM)
+		cpu_emulation_failure(cpu);
+	return page.host;
+}
+
+/* ---- host faults ---- */
+
+static bool find_host(const struct cpu *cpu, u64 page, u64 *gpa)
+{
+	if (cpu->touched_host == page) {
+		*gpa = cpu->touched_gpa;
+		return true;
+	}
+	for (unsigned i = 0; i < CPU_TLB_SIZE; i++) {
+		const struct cpu_tlb *e = &cpu->tlb[i];
+		u64 tag = e->read ? e->read : e->write;
+
+		if (tag && (tag & ~RT_PAGE_MASK) + e->addend == page) {
+			*gpa = e->gpa;
+			return true;
+		}
+	}
+	for (unsigned i = 0; i < CPU_WALK_SIZE; i++) {
+		if (cpu->walk[i].host && (u64)(uintptr_t)cpu->walk[i].host == page) {
+			*gpa = cpu->walk[i].gpa;
+			return true;
+		}
+	}
+	return cpu_block_page(cpu, page, gpa);
+}
+
+bool cpu_host_fault(struct cpu *cpu, u64 addr, const struct cpu_context *context)
+{
+	u64 gpa = 0;
+
+	if (!cpu->escape_sp || !find_host(cpu, addr & ~RT_PAGE_MASK, &gpa))
+		return false;
+	cpu->exit.fault.gpa = gpa;
+	cpu->exit.fault.flags = 0;
+	cpu->exit.fault.host = addr;
+	cpu->exit.fault.access = 0;
+	/* As a call of cpu_leave(cpu, CPU_LEAVE_HOST_FAULT) at the faulting instruction. */
+	*context->rdi = (u64)(uintptr_t)cpu;
+	*context->rsi = CPU_LEAVE_HOST_FAULT;
+	*context->rsp = (*context->rsp & ~15ULL) - 8 - 128;
+	*context->rip = (u64)(uintptr_t)cpu_leave;
+	*context->eflags &= ~CPU_F_DF;
+	return true;
+}
