@@ -11,6 +11,7 @@
  * To shared runs the same way with "allow" in step 3 and cannot meet a pin.
  */
 #include <linux/fcntl.h>
+#include <linux/mman.h>
 #include <linux/time_types.h>
 
 #include "device/internal.h"
@@ -235,6 +236,10 @@ long dev_gmem_mmap(struct dev_gmem *g, void *addr, u64 len, int prot, int flags,
 	long mapped;
 
 	dev_reap();
+	/* The file itself refuses when the place has been cleared already. */
+	if (ret < 0 && err && (err->rule == RULE_MMAP_FLAG || err->rule == RULE_MMAP_SHARED) &&
+	    (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == MAP_FIXED && rt_page_aligned((u64)addr))
+		host_munmap(addr, len);
 	if (ret < 0)
 		return ret;
 	/* No conversion, here or in another process, between looking at the states and mapping. */
