@@ -29,7 +29,7 @@ src = $(sort $(wildcard $(1)/*.c))
 
 PURE_SRC := $(foreach p,$(PURE),$(call src,$(p)))
 PRELOAD_SRC := $(PURE_SRC) $(call src,overlay)
-CLI_SRC := $(call src,cli)
+CLI_SRC := $(foreach p,cli check diff,$(call src,$(p)))
 # What the command itself needs of the parts: tables and probes, hosted.
 UNIT_SRC := $(wildcard tests/unit_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz_*.c)
@@ -81,6 +81,8 @@ $(O)/tests/run_% $(O)/examples/% $(O)/bench/%: CPPFLAGS += -D_GNU_SOURCE
 $(O)/tests/run_%: tests/run_%.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(CPPFLAGS) $(CFLAGS) -o $@ $< -lpthread
+# The variable `environ` in the executable itself: the case that a shared object easily misses.
+$(O)/tests/run_environ: CPPFLAGS += -no-pie -fno-pic
 $(O)/examples/%: examples/%.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(CPPFLAGS) $(CFLAGS) -o $@ $< -lpthread

@@ -148,13 +148,6 @@ static int check_servable(int dir, const char *path, int flags)
 	return ov_config.allow_unserved ? 0 : -EACCES;
 }
 
-static char *const *current_env(void)
-{
-	char ***environ_ptr = ov_next_lookup(OV_NEXT_environ);
-
-	return environ_ptr ? *environ_ptr : NULL;
-}
-
 static long exec_at(int dir, const char *path, char *const *argv, char *const *envp, int flags, bool at)
 {
 	struct new_env env;
@@ -179,7 +172,7 @@ int ov_execve(const char *path, char *const *argv, char *const *envp)
 
 int ov_execv(const char *path, char *const *argv)
 {
-	return ov_execve(path, argv, current_env());
+	return ov_execve(path, argv, ov_environ());
 }
 
 int ov_fexecve(int fd, char *const *argv, char *const *envp)
@@ -197,7 +190,7 @@ static const char default_path[] = "/bin:/usr/bin";
 
 static const char *search_path(void)
 {
-	char *const *env = current_env();
+	char *const *env = ov_environ();
 	const char *value;
 
 	for (size_t i = 0; env && env[i]; i++) {
@@ -273,7 +266,7 @@ int ov_execvpe(const char *file, char *const *argv, char *const *envp)
 
 int ov_execvp(const char *file, char *const *argv)
 {
-	return ov_execvpe(file, argv, current_env());
+	return ov_execvpe(file, argv, ov_environ());
 }
 
 /* execl and its kin: the arguments up to NULL, as an array on the stack. */
@@ -311,7 +304,7 @@ int ov_execl(const char *path, const char *arg, ...)
 	va_start(ap, arg);
 	take_args(argv, arg, ap);
 	va_end(ap);
-	return ov_execve(path, argv, current_env());
+	return ov_execve(path, argv, ov_environ());
 }
 
 int ov_execlp(const char *file, const char *arg, ...)
@@ -323,7 +316,7 @@ int ov_execlp(const char *file, const char *arg, ...)
 	va_start(ap, arg);
 	take_args(argv, arg, ap);
 	va_end(ap);
-	return ov_execvpe(file, argv, current_env());
+	return ov_execvpe(file, argv, ov_environ());
 }
 
 /* The environment follows the NULL. */

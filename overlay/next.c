@@ -8,7 +8,8 @@
 #include "overlay/overlay.h"
 
 extern void *dlsym(void *handle, const char *name) __attribute__((weak));
-#define RTLD_NEXT ((void *)-1L)
+#define RTLD_NEXT    ((void *)-1L)
+#define RTLD_DEFAULT NULL
 
 static const char *const next_names[OV_NEXT_COUNT] = {
 #define NEXT(name) #name,
@@ -26,6 +27,19 @@ void *ov_next_lookup(enum ov_next_id id)
 	function = dlsym(RTLD_NEXT, next_names[id]);
 	next_functions[id] = function;
 	return function;
+}
+
+/*
+ * The program's environment.  An executable that names `environ` has the variable in
+ * itself, by a copy relocation, and that copy is in force: look from the front, not behind us.
+ */
+char **ov_environ(void)
+{
+	static char ***_Atomic where;
+
+	if (!where && dlsym)
+		where = dlsym(RTLD_DEFAULT, "environ");
+	return where ? *where : NULL;
 }
 
 long ov_next_call(enum ov_next_id id, long nr, long a, long b, long c, long d, long e, long f)

@@ -146,6 +146,7 @@ enum ov_next_id {
 	OV_NEXT_COUNT
 };
 void *ov_next_lookup(enum ov_next_id id);
+char **ov_environ(void);
 /* A libc call for the program through the next object, else the raw system call: returns -errno. */
 long ov_next_call(enum ov_next_id id, long nr, long a, long b, long c, long d, long e, long f);
 
