@@ -243,6 +243,52 @@ int host_file_punch(struct host_file *file, struct rt_pages range)
 			       range.count << RT_PAGE_SHIFT);
 }
 
+/* Pages of the range that the backing has, swapped ones included; -ENOSYS before Linux 6.5. */
+static long pages_present(const struct host_file *file, u64 start, u64 len)
+{
+	u64 range[2] = { start, len };
+	struct gmem_cachestat stat = { 0 };
+	long ret = rt_syscall_raw(GMEM_NR_CACHESTAT, file->backing, (long)range, (long)&stat, 0, 0, 0);
+
+	return ret < 0 ? ret : (long)(stat.nr_cache + stat.nr_evicted);
+}
+
+/*
+ * Allocate what is missing.  To tmpfs a second fallocate() of a page is its first use, to guest_memfd
+ * it is nothing: mincore() would tell.  So a range that is there in part is halved until it is not.
+ */
+static int allocate_missing(struct host_file *file, u64 start, u64 len)
+{
+	/* Halves that are still to do: one for each bit of a length. */
+	struct {
+		u64 start, len;
+	} todo[64];
+	unsigned count = 1;
+
+	todo[0].start = start;
+	todo[0].len = len;
+	while (count) {
+		u64 at = todo[--count].start, size = todo[count].len, half;
+		long present = pages_present(file, at, size);
+
+		if (present <= 0) {
+			int ret = change_contents(file, FALLOC_FL_KEEP_SIZE, at, size);
+
+			if (ret)
+				return ret;
+			continue;
+		}
+		if ((u64)present >= size >> RT_PAGE_SHIFT)
+			continue;
+		half = rt_align_up(size / 2, RT_PAGE_SIZE);
+		todo[count].start = at + half;
+		todo[count++].len = size - half;
+		todo[count].start = at;
+		todo[count++].len = half;
+	}
+	return 0;
+}
+
 int host_file_allocate(struct host_file *file, struct rt_pages range)
 {
 	u64 at = range.first << RT_PAGE_SHIFT, end = at + (range.count << RT_PAGE_SHIFT);
@@ -250,6 +296,6 @@ int host_file_allocate(struct host_file *file, struct rt_pages range)
 
 	/* In pieces: tmpfs takes back all of a call that fails, guest_memfd keeps what it has. */
 	for (; at < end && !ret; at += ALLOCATE_CHUNK)
-		ret = change_contents(file, FALLOC_FL_KEEP_SIZE, at, rt_min(ALLOCATE_CHUNK, end - at));
+		ret = allocate_missing(file, at, rt_min(ALLOCATE_CHUNK, end - at));
 	return ret;
 }

@@ -37,6 +37,13 @@ struct gmem_uffdio_poison {
 
 _Static_assert(sizeof(struct gmem_uffdio_poison) == 32, "as in the kernel's ABI");
 
+/* cachestat, Linux 6.5: its range is an offset and a length. */
+#define GMEM_NR_CACHESTAT 451
+
+struct gmem_cachestat {
+	u64 nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
+};
+
 /* Bits of a word of /proc/self/pagemap. */
 #define GMEM_PAGEMAP_GUARD   (1ULL << 58)
 #define GMEM_PAGEMAP_SWAP    (1ULL << 62) /* in a shmem mapping: a poison marker */
