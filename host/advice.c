@@ -161,6 +161,24 @@ static int note_locked(u64 start, u64 end, bool lock)
 	return ret;
 }
 
+/* The end of what is mapped from start on without a hole: MS_ASYNC stops there and does nothing else. */
+static u64 mapped_until(u64 start, u64 end)
+{
+	u64 good = start, bad = end;
+
+	if (rt_syscall_raw(__NR_msync, (long)start, (long)(end - start), MS_ASYNC, 0, 0, 0) != -ENOMEM)
+		return end;
+	while (bad - good > RT_PAGE_SIZE) {
+		u64 middle = rt_align_down(good + (bad - good) / 2, RT_PAGE_SIZE);
+
+		if (rt_syscall_raw(__NR_msync, (long)good, (long)(middle - good), MS_ASYNC, 0, 0, 0) == -ENOMEM)
+			bad = middle;
+		else
+			good = middle;
+	}
+	return good;
+}
+
 long host_mlock(void *addr, u64 len, unsigned flags, bool lock)
 {
 	u64 start = rt_align_down((u64)addr, RT_PAGE_SIZE), end = rt_align_up((u64)addr + len, RT_PAGE_SIZE);
@@ -173,7 +191,9 @@ long host_mlock(void *addr, u64 len, unsigned flags, bool lock)
 		ret = rt_syscall(__NR_mlock2, addr, len, flags);
 	else
 		ret = rt_syscall(__NR_mlock, addr, len);
-	/* A failed mlock(2) leaves locked what it could not populate. */
+	/* A failed mlock(2) leaves locked what it could not populate, munlock(2) what lies behind a hole. */
+	if (ret == -ENOMEM && !lock && end > start)
+		end = mapped_until(start, end);
 	noted = end > start ? note_locked(start, end, lock) : 0;
 	table_unlock();
 	if (ret == -EHWPOISON || ret == -EFAULT)
