@@ -7,7 +7,7 @@
  */
 #include "core/limits.h"
 #include "core/profile.h"
-#include "uapi/kvm.h"
+#include "uapi/kvm_vcpu.h"
 
 bool core_sys_has_gmem(const struct core_sys *sys)
 {
@@ -144,6 +144,53 @@ static u64 max_vcpus(const struct core_sys *sys, int scope)
 static u64 max_vcpu_id(const struct core_sys *sys, int scope)
 {
 	return CORE_MAX_VCPU_ID;
+}
+
+static u64 coalesced_mmio(const struct core_sys *sys, int scope)
+{
+	return KVM_COALESCED_MMIO_PAGE_OFFSET;
+}
+
+static u64 adjust_clock(const struct core_sys *sys, int scope)
+{
+	return KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
+}
+
+static u64 intr_shadow(const struct core_sys *sys, int scope)
+{
+	return KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI;
+}
+
+/* Guest registers of encrypted state cannot be shared. */
+static u64 sync_regs(const struct core_sys *sys, int scope)
+{
+	return readonly_mem(sys, scope) ? KVM_SYNC_X86_VALID_FIELDS : 0;
+}
+
+static u64 manual_protect(const struct core_sys *sys, int scope)
+{
+	return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
+}
+
+static u64 dirty_ring(const struct core_sys *sys, int scope)
+{
+	return CORE_DIRTY_RING_MAX;
+}
+
+static u64 guest_debug(const struct core_sys *sys, int scope)
+{
+	return KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
+	       KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_BLOCKIRQ;
+}
+
+static u64 xsave_size(const struct core_sys *sys, int scope)
+{
+	return sizeof(struct kvm_xsave);
+}
+
+static u64 quirks(const struct core_sys *sys, int scope)
+{
+	return CORE_QUIRKS;
 }
 
 int core_cap(const struct core_sys *sys, int scope, u32 cap)

@@ -12,6 +12,10 @@
 #define CORE_MAX_VCPU_ID	4096U	    /* KVM_MAX_VCPU_IDS: four ids a vCPU */
 #define CORE_MIN_MMU_PAGES	64U	    /* KVM_MIN_ALLOC_MMU_PAGES */
 #define CORE_HYPERCALL_EXITS	(1ULL << KVM_HC_MAP_GPA_RANGE) /* KVM_EXIT_HYPERCALL_VALID_MASK */
+/* Quirks whose absence the device knows. */
+#define CORE_QUIRKS		(KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_SLOT_ZAP_ALL)
+#define CORE_DIRTY_RING_MIN	1024U	    /* bytes: KVM_DIRTY_RING_RSVD_ENTRIES */
+#define CORE_DIRTY_RING_MAX	(65536U * 16) /* KVM_DIRTY_RING_MAX_ENTRIES */
 #define CORE_GPA_BITS_SHADOW	52U	    /* guest physical address bits without two-dimensional paging */
 
 #endif

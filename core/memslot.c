@@ -179,6 +179,14 @@ static bool is_gmem_only(const struct core_sys *sys, const struct core_file *fil
 	return sys->in_place || (file->flags & GUEST_MEMFD_FLAG_MMAP);
 }
 
+/* A bitmap, where the slot logs and no ring does. */
+static int start_logging(const struct core_vm *vm, struct core_slot *slot)
+{
+	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES) || slot->dirty || vm->dirty_ring)
+		return 0;
+	return core_dirty_start(vm, slot);
+}
+
 /* Checks 15 to 17 and the insertion.  Takes slot on success. */
 static int create_checked(struct core_vm *vm, const struct kvm_userspace_memory_region2 *r, struct core_slot *slot,
 			  core_file_lookup *lookup, void *ctx, struct core_err *err)
@@ -216,6 +224,8 @@ static int create_checked(struct core_vm *vm, const struct kvm_userspace_memory_
 		.file = file,
 		.file_offset = file ? r->guest_memfd_offset : 0,
 	};
+	if (start_logging(vm, slot) < 0)
+		return core_refuse(err, RULE_SLOT_MEMORY, 0, "slot", r->slot, 0);
 	core_slots_insert(vm, slot);
 	if (file)
 		core_binding_insert(file, slot);
@@ -239,7 +249,22 @@ static int create(struct core_vm *vm, const struct kvm_userspace_memory_region2 
 	return ret;
 }
 
-/* A new place, and new logging of dirty pages with it if asked for; needs no memory here. */
+static int change_flags(struct core_vm *vm, const struct kvm_userspace_memory_region2 *r, struct core_slot *slot,
+			struct core_err *err)
+{
+	u32 old = slot->flags;
+
+	slot->flags = r->flags;
+	if (start_logging(vm, slot) < 0) {
+		slot->flags = old;
+		return core_refuse(err, RULE_SLOT_MEMORY, 0, "slot", r->slot, 0);
+	}
+	if (!(r->flags & KVM_MEM_LOG_DIRTY_PAGES))
+		core_dirty_stop(vm, slot);
+	return 0;
+}
+
+/* A new place, and new logging of dirty pages with it if asked for. */
 static int move(struct core_vm *vm, const struct kvm_userspace_memory_region2 *r, struct core_slot *slot,
 		struct core_err *err)
 {
@@ -247,11 +272,12 @@ static int move(struct core_vm *vm, const struct kvm_userspace_memory_region2 *r
 
 	if (ret == 0)
 		ret = check_gpa_limit(vm, r, err);
+	if (ret == 0)
+		ret = change_flags(vm, r, slot, err);
 	if (ret < 0)
 		return ret;
 	core_slots_remove(vm, slot);
 	slot->gpa = r->guest_phys_addr;
-	slot->flags = r->flags;
 	core_slots_insert(vm, slot);
 	return 0;
 }
@@ -261,6 +287,7 @@ static void delete(struct core_vm *vm, struct core_slot *slot)
 	if (slot->file)
 		core_binding_remove(slot->file, slot);
 	core_slots_remove(vm, slot);
+	core_dirty_stop(vm, slot);
 	vm->mem->free(slot, sizeof(*slot));
 }
 
@@ -300,7 +327,7 @@ int core_memslot_set(struct core_vm *vm, const struct kvm_userspace_memory_regio
 		ret = move(vm, region, old, err);
 		break;
 	case CORE_SLOT_FLAGS:
-		old->flags = region->flags;
+		ret = change_flags(vm, region, old, err);
 		break;
 	}
 	if (ret == 0 && effect)
@@ -312,6 +339,8 @@ int core_dirty_log_check(const struct core_vm *vm, u32 slot, u64 *bytes, struct 
 {
 	const struct core_slot *s;
 
+	if (vm->dirty_ring)
+		return core_refuse(err, RULE_DIRTY_LOG_RING, 0, "slot", slot, 0);
 	if (core_slot_space_nr(slot) >= core_type_address_spaces(vm->sys, vm->type) ||
 	    core_slot_index(slot) >= CORE_NR_MEMSLOTS)
 		return core_refuse(err, RULE_DIRTY_LOG_ID, 0, "slot", slot, CORE_NR_MEMSLOTS);

@@ -22,10 +22,14 @@ int core_slots_init(struct core_vm *vm)
 	return vm->slots ? 0 : -ENOMEM;
 }
 
-static void space_fini(const struct core_mem *mem, struct core_slot_space *space)
+static void space_fini(const struct core_vm *vm, struct core_slot_space *space)
 {
-	for (unsigned i = 0; i < space->nr; i++)
+	const struct core_mem *mem = vm->mem;
+
+	for (unsigned i = 0; i < space->nr; i++) {
+		core_dirty_stop(vm, space->by_gpa[i]);
 		mem->free(space->by_gpa[i], sizeof(struct core_slot));
+	}
 	mem->free(space->by_gpa, space->cap * sizeof(*space->by_gpa));
 	for (unsigned i = 0; i < CORE_SLOT_LEAVES; i++)
 		mem->free(space->by_id[i], LEAF_SIZE);
@@ -36,7 +40,7 @@ void core_slots_fini(struct core_vm *vm)
 	if (!vm->slots)
 		return;
 	for (unsigned i = 0; i < CORE_ADDRESS_SPACES; i++)
-		space_fini(vm->mem, &vm->slots->space[i]);
+		space_fini(vm, &vm->slots->space[i]);
 	vm->mem->free(vm->slots, sizeof(*vm->slots));
 	vm->slots = NULL;
 }

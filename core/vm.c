@@ -39,16 +39,75 @@ void core_vm_fini(struct core_vm *vm)
 	core_slots_fini(vm);
 }
 
+static int check_mask(const struct kvm_enable_cap *args, u64 legal, struct core_err *err)
+{
+	if (args->args[0] & ~legal)
+		return core_refuse(err, RULE_ENABLE_CAP_MASK, 0, "args[0]", args->args[0], legal);
+	return 0;
+}
+
+/* Initially set only together with manual protection. */
+static int enable_manual_protect(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err)
+{
+	u64 legal = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+	int ret;
+
+	if (args->args[0] & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
+		legal |= KVM_DIRTY_LOG_INITIALLY_SET;
+	ret = check_mask(args, legal, err);
+	if (ret == 0)
+		vm->dirty_manual = args->args[0];
+	return ret;
+}
+
+static int enable_dirty_ring(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err)
+{
+	u64 size = args->args[0];
+
+	if (!size || (size & (size - 1)) || size < CORE_DIRTY_RING_MIN || (u32)size != size)
+		return core_refuse(err, RULE_DIRTY_RING_SIZE, 0, "size", size, CORE_DIRTY_RING_MIN);
+	if (size > CORE_DIRTY_RING_MAX)
+		return core_refuse(err, RULE_DIRTY_RING_MAX, 0, "size", size, CORE_DIRTY_RING_MAX);
+	if (vm->dirty_ring)
+		return core_refuse(err, RULE_DIRTY_RING_SIZE, 0, "size", size, vm->dirty_ring);
+	if (vm->has_vcpus)
+		return core_refuse(err, RULE_BEFORE_VCPUS, 0, "vCPUs", 1, 0);
+	vm->dirty_ring = (u32)size;
+	return 0;
+}
+
 int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err)
 {
+	int ret;
+
 	if (args->flags)
 		return core_refuse(err, RULE_ENABLE_CAP_FLAGS, 0, "flags", args->flags, 0);
-	if (args->cap != KVM_CAP_EXIT_HYPERCALL)
-		return core_refuse(err, RULE_ENABLE_CAP_UNKNOWN, 0, "cap", args->cap, KVM_CAP_EXIT_HYPERCALL);
-	if (args->args[0] & ~CORE_HYPERCALL_EXITS)
-		return core_refuse(err, RULE_ENABLE_CAP_HYPERCALL, 0, "args[0]", args->args[0], CORE_HYPERCALL_EXITS);
-	vm->exit_hypercall = args->args[0];
-	return 0;
+	switch (args->cap) {
+	case KVM_CAP_EXIT_HYPERCALL:
+		if (args->args[0] & ~CORE_HYPERCALL_EXITS)
+			return core_refuse(err, RULE_ENABLE_CAP_HYPERCALL, 0, "args[0]", args->args[0],
+					   CORE_HYPERCALL_EXITS);
+		vm->exit_hypercall = args->args[0];
+		return 0;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return enable_manual_protect(vm, args, err);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return enable_dirty_ring(vm, args, err);
+	case KVM_CAP_DISABLE_QUIRKS2:
+		ret = check_mask(args, CORE_QUIRKS, err);
+		if (ret < 0)
+			return ret;
+		vm->quirks_off |= args->args[0];
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS:
+		vm->quirks_off |= args->args[0] & CORE_QUIRKS;
+		return 0;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		vm->triple_fault_event = args->args[0] != 0;
+		return 0;
+	}
+	return core_refuse(err, RULE_ENABLE_CAP_UNKNOWN, 0, "cap", args->cap, KVM_CAP_EXIT_HYPERCALL);
 }
 
 int core_vm_set_nr_mmu_pages(struct core_vm *vm, u64 pages, struct core_err *err)
@@ -69,11 +128,13 @@ int core_vm_create_irqchip(struct core_vm *vm, struct core_err *err)
 	return 0;
 }
 
-int core_vm_create_vcpu(const struct core_vm *vm, u64 id, struct core_err *err)
+int core_vm_create_vcpu(const struct core_vm *vm, u64 id, unsigned nr, struct core_err *err)
 {
 	if (vm->sys->profile->vcpu_id_u32)
 		id = (u32)id;
 	if (id >= CORE_MAX_VCPU_ID)
 		return core_refuse(err, RULE_VCPU_ID, 0, "id", id, CORE_MAX_VCPU_ID);
-	return core_refuse(err, RULE_VCPU_ABSENT, 0, "id", id, 0);
+	if (nr >= CORE_MAX_VCPUS)
+		return core_refuse(err, RULE_VCPU_COUNT, 0, "vCPUs", nr, CORE_MAX_VCPUS);
+	return 0;
 }

@@ -15,7 +15,7 @@
 #include "core/rule.h"
 #include "core/store.h"
 #include "rt/types.h"
-#include "uapi/kvm.h"
+#include "uapi/kvm_vcpu.h"
 
 /* Where the core gets memory: zeroed, or NULL.  free accepts NULL. */
 struct core_mem {
@@ -46,6 +46,7 @@ struct core_slot {
 	bool gmem_only;	/* guest faults are served from the file alone */
 	struct core_file *file; /* NULL when has_gmem is false or the file is gone */
 	u64 file_offset;
+	u64 *dirty; /* bit a page while KVM_MEM_LOG_DIRTY_PAGES is set and no ring replaces it: core/dirty.c */
 };
 
 /* Opaque to callers except for these first fields. */
@@ -56,6 +57,11 @@ struct core_vm {
 	bool dead;	      /* killed by an internal error: every ioctl is EIO */
 	u64 exit_hypercall;   /* KVM_CAP_EXIT_HYPERCALL's args[0] */
 	u64 nr_mmu_pages;
+	u64 dirty_manual;     /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2's args[0] */
+	u32 dirty_ring;	      /* bytes of a vCPU's dirty ring, 0: bitmaps */
+	u64 quirks_off;	      /* KVM_CAP_DISABLE_QUIRKS2's args[0] */
+	bool triple_fault_event; /* KVM_CAP_X86_TRIPLE_FAULT_EVENT */
+	bool has_vcpus;
 	bool irqchip;
 	struct core_slots *slots; /* core/memslot.c */
 	struct core_attrs *attrs; /* core/attributes.c: per-VM attributes by gfn */
@@ -117,8 +123,29 @@ u64 core_vm_attributes(const struct core_vm *vm, u64 gfn);
 int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err);
 int core_vm_set_nr_mmu_pages(struct core_vm *vm, u64 pages, struct core_err *err);
 int core_vm_create_irqchip(struct core_vm *vm, struct core_err *err);
-/* KVM_CREATE_VCPU: the kernel's checks of the id, then -ENOMEM: this build has no vCPU. */
-int core_vm_create_vcpu(const struct core_vm *vm, u64 id, struct core_err *err);
+/* KVM_CREATE_VCPU: the kernel's checks but for an id that exists.  nr: vCPUs that there are. */
+int core_vm_create_vcpu(const struct core_vm *vm, u64 id, unsigned nr, struct core_err *err);
+
+/* What serves a guest's access to the page at gpa, core/resolve.c. */
+enum core_backing { CORE_BACKING_FILE, CORE_BACKING_HVA, CORE_BACKING_MMIO, CORE_BACKING_FAULT };
+struct core_place {
+	enum core_backing backing;
+	const struct core_slot *slot; /* NULL when there is none */
+	u64 page;	 /* of the file */
+	u64 hva;
+	u64 fault_flags; /* of KVM_EXIT_MEMORY_FAULT, should it come to that */
+	bool is_private;
+};
+void core_resolve(const struct core_vm *vm, unsigned space, u64 gpa, bool write, struct core_place *ret);
+/* The same for what KVM accesses in software: userspace_addr or MMIO. */
+void core_resolve_own(const struct core_vm *vm, unsigned space, u64 gpa, bool write, struct core_place *ret);
+
+/* core/dirty.c */
+u64 core_dirty_words(const struct core_slot *slot);
+int core_dirty_start(const struct core_vm *vm, struct core_slot *slot);
+void core_dirty_stop(const struct core_vm *vm, struct core_slot *slot);
+void core_dirty_mark(const struct core_slot *slot, u64 gpa);
+int core_dirty_clear_check(const struct core_vm *vm, u32 slot, u64 first, u64 count, u64 *bytes, struct core_err *err);
 
 /*
  * KVM_SET_MEMORY_ATTRIBUTES2, in three steps.

@@ -171,6 +171,9 @@ struct kvm_mp_state {
 	__u32 mp_state;
 };
 
+#define KVM_X86_SHADOW_INT_MOV_SS 0x01
+#define KVM_X86_SHADOW_INT_STI	  0x02
+
 #define KVM_VCPUEVENT_VALID_NMI_PENDING	 0x01
 #define KVM_VCPUEVENT_VALID_SIPI_VECTOR	 0x02
 #define KVM_VCPUEVENT_VALID_SHADOW	 0x04

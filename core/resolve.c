@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/*
+ * core/resolve.c - which memory serves a guest's access
+ *
+ * Theory of operation.  "Private" is a property of the guest frame: the VM's
+ * attribute, or with the in-place switch the state of the file's page that a
+ * slot binds there.  For the VM types that a program can make here it is the
+ * access's property too, so that the two cannot differ.  Then, in the kernel's
+ * order:
+ *   RES-1  no slot: a memory fault when private, else MMIO;
+ *   RES-2  private without a guest_memfd: memory fault;
+ *   RES-3  private, or a slot that is served by its file alone: the file's page,
+ *	    or a memory fault when the file is gone;
+ *   RES-4  else userspace_addr; a write to a read-only slot is MMIO.
+ * What KVM accesses by itself follows RES-4 whatever the frame is (core_resolve_own()).
+ *
+ * The slots and attributes must not change meanwhile; page states may.
+ */
+#include "core/vm.h"
+
+static u64 file_page(const struct core_slot *slot, u64 gpa)
+{
+	return (slot->file_offset + (gpa - slot->gpa)) >> RT_PAGE_SHIFT;
+}
+
+static bool frame_is_private(const struct core_vm *vm, const struct core_slot *slot, u64 gpa)
+{
+	if (!core_type_has_private(vm->type))
+		return false;
+	if (!vm->sys->in_place)
+		return core_vm_attributes(vm, gpa >> RT_PAGE_SHIFT) & KVM_MEMORY_ATTRIBUTE_PRIVATE;
+	/* Signed sums of old kernels let a slot reach beyond its file. */
+	if (!slot || !slot->file || file_page(slot, gpa) >= slot->file->size >> RT_PAGE_SHIFT)
+		return false;
+	return core_store_is_private(&slot->file->store, file_page(slot, gpa));
+}
+
+static void resolve_hva(const struct core_slot *slot, u64 gpa, bool write, struct core_place *ret)
+{
+	ret->backing = write && (slot->flags & KVM_MEM_READONLY) ? CORE_BACKING_MMIO : CORE_BACKING_HVA;
+	ret->hva = slot->hva + (gpa - slot->gpa);
+}
+
+void core_resolve(const struct core_vm *vm, unsigned space, u64 gpa, bool write, struct core_place *ret)
+{
+	const struct core_slot *slot = core_memslot_by_gpa(vm, space, gpa);
+
+	*ret = (struct core_place){ .slot = slot, .is_private = frame_is_private(vm, slot, gpa) };
+	if (ret->is_private)
+		ret->fault_flags = KVM_MEMORY_ATTRIBUTE_PRIVATE;
+	if (!slot) {
+		ret->backing = ret->is_private ? CORE_BACKING_FAULT : CORE_BACKING_MMIO;
+		return;
+	}
+	if (ret->is_private && !slot->has_gmem) {
+		ret->backing = CORE_BACKING_FAULT;
+		return;
+	}
+	if (ret->is_private || slot->gmem_only) {
+		ret->page = file_page(slot, gpa);
+		ret->backing = slot->file && ret->page < slot->file->size >> RT_PAGE_SHIFT ? CORE_BACKING_FILE :
+											      CORE_BACKING_FAULT;
+		return;
+	}
+	resolve_hva(slot, gpa, write, ret);
+}
+
+void core_resolve_own(const struct core_vm *vm, unsigned space, u64 gpa, bool write, struct core_place *ret)
+{
+	const struct core_slot *slot = core_memslot_by_gpa(vm, space, gpa);
+
+	*ret = (struct core_place){ .slot = slot, .backing = CORE_BACKING_MMIO };
+	if (slot)
+		resolve_hva(slot, gpa, write, ret);
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tests/unit_resolve.c - which memory serves a guest's access, cell by cell
+ */
+#include "tests/memslot_world.h"
+
+#define GPA 0x100000000ULL
+
+static struct core_place at(struct world *w, u64 gpa, bool write)
+{
+	struct core_place p;
+
+	core_resolve(&w->vm, 0, gpa, write, &p);
+	return p;
+}
+
+static void set_private(struct world *w, u64 gpa, u64 size, bool is_private)
+{
+	const struct kvm_memory_attributes a = { .address = gpa, .size = size,
+						 .attributes = is_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0 };
+
+	if (core_vm_set_attributes(&w->vm, &a, NULL) < 0)
+		abort();
+}
+
+static void default_vm(void)
+{
+	struct world w;
+	struct core_place p;
+
+	world_init(&w, "linux-7.3", -1, KVM_X86_DEFAULT_VM, GUEST_MEMFD_FLAG_MMAP);
+	set_plain(&w, 0, 0, GPA, 4 * PG, HVA);
+	set_plain(&w, 1, KVM_MEM_READONLY, GPA + 16 * PG, PG, HVA);
+	set_gmem(&w, 2, GPA + 32 * PG, 4 * PG, FD_FILE, 8 * PG);
+
+	is(at(&w, 0, false).backing, CORE_BACKING_MMIO, "RES-1 no slot is MMIO");
+	is(at(&w, GPA + 4 * PG, true).backing, CORE_BACKING_MMIO, "RES-1 just behind a slot");
+	p = at(&w, GPA + 3 * PG, true);
+	is(p.backing, CORE_BACKING_HVA, "RES-4 a plain slot");
+	is(p.hva, HVA + 3 * PG, "RES-4 by its address");
+	is(at(&w, GPA + 16 * PG, false).backing, CORE_BACKING_HVA, "RES-4 read-only memory can be read");
+	is(at(&w, GPA + 16 * PG, true).backing, CORE_BACKING_MMIO, "RES-4 a write to it is MMIO");
+	p = at(&w, GPA + 34 * PG, true);
+	is(p.backing, CORE_BACKING_FILE, "RES-3 a mappable file serves shared accesses");
+	is(p.page, 10, "RES-3 at the slot's offset");
+	core_file_fini(&w.file);
+	p = at(&w, GPA + 34 * PG, false);
+	is(p.backing, CORE_BACKING_FAULT, "RES-3 a file that is gone is a memory fault");
+	is(p.fault_flags, 0, "RES-3 which is a shared one");
+	core_resolve_own(&w.vm, 0, GPA + 34 * PG, true, &p);
+	is(p.backing, CORE_BACKING_HVA, "KVM's own accesses use userspace_addr all the same");
+	is(p.hva, HVA + 2 * PG, "at the same distance");
+	core_resolve_own(&w.vm, 0, GPA + 16 * PG, true, &p);
+	is(p.backing, CORE_BACKING_MMIO, "KVM's own write to read-only memory is MMIO");
+	is(world_fini(&w), 0, "nothing leaks");
+}
+
+static void file_without_mmap(void)
+{
+	struct world w;
+
+	world_init(&w, "linux-7.3", -1, KVM_X86_DEFAULT_VM, 0);
+	set_gmem(&w, 2, GPA, 4 * PG, FD_FILE, 0);
+	is(at(&w, GPA, false).backing, CORE_BACKING_HVA, "RES-4 a default VM never looks at a file without MMAP");
+	world_fini(&w);
+}
+
+static void attributes_of_vm(void)
+{
+	struct world w;
+	struct core_place p;
+
+	world_init(&w, "linux-7.3", -1, KVM_X86_SW_PROTECTED_VM, 0);
+	set_plain(&w, 0, 0, GPA, 4 * PG, HVA);
+	set_gmem(&w, 2, GPA + 32 * PG, 4 * PG, FD_FILE, 0);
+	is(at(&w, GPA + 32 * PG, false).backing, CORE_BACKING_HVA, "RES-4 a shared frame of a file without MMAP");
+	set_private(&w, GPA - PG, 64 * PG, true);
+	p = at(&w, GPA - PG, false);
+	is(p.backing, CORE_BACKING_FAULT, "RES-1 a private frame without a slot is a memory fault");
+	is(p.fault_flags, KVM_MEMORY_EXIT_FLAG_PRIVATE, "RES-1 a private one");
+	is(at(&w, GPA, false).backing, CORE_BACKING_FAULT, "RES-2 so is one whose slot has no file");
+	p = at(&w, GPA + 33 * PG, true);
+	is(p.backing, CORE_BACKING_FILE, "RES-3 a private frame is the file's page");
+	is(p.page, 1, "RES-3 by its offset");
+	core_resolve_own(&w.vm, 0, GPA + 33 * PG, false, &p);
+	is(p.backing, CORE_BACKING_HVA, "KVM's own accesses ignore the attribute");
+	core_file_fini(&w.file);
+	p = at(&w, GPA + 33 * PG, true);
+	is(p.backing, CORE_BACKING_FAULT, "RES-3 the file is gone");
+	is(p.fault_flags, KVM_MEMORY_EXIT_FLAG_PRIVATE, "RES-3 and the access was private");
+	set_private(&w, GPA, 64 * PG, false);
+	is(at(&w, GPA + 33 * PG, true).backing, CORE_BACKING_HVA, "RES-4 shared again, the file is not needed");
+	world_fini(&w);
+}
+
+static void mappable_in_protected_vm(void)
+{
+	struct world w;
+
+	world_init(&w, "linux-7.3", -1, KVM_X86_SW_PROTECTED_VM, GUEST_MEMFD_FLAG_MMAP);
+	set_gmem(&w, 2, GPA, 4 * PG, FD_FILE, 0);
+	is(at(&w, GPA, false).backing, CORE_BACKING_FILE, "RES-3 shared and private are the same page of a mappable file");
+	set_private(&w, GPA, PG, true);
+	is(at(&w, GPA, false).backing, CORE_BACKING_FILE, "RES-3 when private");
+	is(at(&w, GPA, false).is_private, 1, "RES-3 which it is");
+	world_fini(&w);
+}
+
+static void states_of_file(void)
+{
+	static u64 window[1 << 12];
+	struct world w;
+	struct core_place p;
+
+	world_init(&w, "linux-7.4", -1, KVM_X86_SW_PROTECTED_VM, 0);
+	core_store_init(&w.file.store, window, FILE_PAGES, false);
+	core_store_set(&w.file.store, (struct rt_pages){ 2, 1 }, true);
+	set_plain(&w, 0, 0, GPA, 4 * PG, HVA);
+	set_gmem(&w, 2, GPA + 32 * PG, 4 * PG, FD_FILE, PG);
+	p = at(&w, GPA + 33 * PG, false);
+	is(p.is_private, 1, "the state of the file's page decides");
+	is(p.backing, CORE_BACKING_FILE, "RES-3 and the file serves it");
+	p = at(&w, GPA + 32 * PG, false);
+	is(p.is_private, 0, "its neighbour is shared");
+	is(p.backing, CORE_BACKING_FILE, "RES-3 which a file without MMAP serves as well");
+	is(at(&w, GPA - PG, false).backing, CORE_BACKING_MMIO, "RES-1 without a slot a frame is shared");
+	is(at(&w, GPA, false).backing, CORE_BACKING_HVA, "RES-4 so it is in a slot without a file");
+	core_file_fini(&w.file);
+	p = at(&w, GPA + 33 * PG, false);
+	is(p.backing, CORE_BACKING_FAULT, "RES-3 no page can be had from a file that is gone");
+	is(p.fault_flags, 0, "RES-3 and the frame counts as shared");
+	world_fini(&w);
+}
+
+static void dirty(void)
+{
+	struct world w;
+	u64 bytes = 0;
+
+	world_init(&w, "linux-7.3", -1, KVM_X86_DEFAULT_VM, 0);
+	set_plain(&w, 0, KVM_MEM_LOG_DIRTY_PAGES, GPA, 100 * PG, HVA);
+	core_dirty_mark(core_memslot_by_id(&w.vm, 0), GPA + 70 * PG);
+	is(core_memslot_by_id(&w.vm, 0)->dirty[1], 1ULL << 6, "a page's bit in a slot's bitmap");
+	is(core_dirty_clear_check(&w.vm, 0, 64, 36, &bytes, NULL), 0, "the last pages can be cleared");
+	is(bytes, 8, "with a whole word");
+	is(core_dirty_clear_check(&w.vm, 0, 0, 36, &bytes, NULL), -EINVAL, "an odd number of others cannot");
+	is(core_dirty_clear_check(&w.vm, 0, 1, 64, &bytes, NULL), -EINVAL, "nor from within a word");
+	is(core_dirty_clear_check(&w.vm, 0, 64, 64, &bytes, NULL), -EINVAL, "nor beyond the slot");
+	set_plain(&w, 0, 0, GPA, 100 * PG, HVA);
+	ok(!core_memslot_by_id(&w.vm, 0)->dirty, "no log, no bitmap");
+	core_dirty_mark(core_memslot_by_id(&w.vm, 0), GPA);
+	w.vm.dirty_manual = KVM_DIRTY_LOG_INITIALLY_SET;
+	set_plain(&w, 0, KVM_MEM_LOG_DIRTY_PAGES, GPA, 100 * PG, HVA);
+	is(core_memslot_by_id(&w.vm, 0)->dirty[1], (1ULL << 36) - 1, "initially set, up to the last page");
+	is(world_fini(&w), 0, "nothing leaks");
+}
+
+int main(void)
+{
+	default_vm();
+	file_without_mmap();
+	attributes_of_vm();
+	mappable_in_protected_vm();
+	states_of_file();
+	dirty();
+	return done_testing();
+}
