@@ -8,6 +8,8 @@
 #include <linux/time_types.h>
 
 #include "device/internal.h"
+#include "rt/alloc.h"
+#include "rt/string.h"
 #include "rt/syscall.h"
 #include "rt/user.h"
 
@@ -104,7 +106,132 @@ long dev_system_supported_cpuid(struct dev_object *obj, u64 arg, void *copy, str
 	return rt_copy_out(arg, head, sizeof(*head));
 }
 
-static u64 rdtsc(void)
+/* Instructions that KVM would emulate without the host having them: the model's are offered as supported. */
+long dev_system_emulated_cpuid(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	static const struct kvm_cpuid_entry2 emulated[] = {
+		{ .function = 0x0, .eax = 0x7 },
+		{ .function = 0x1, .ecx = 1U << 22 }, /* MOVBE */
+		{ .function = 0x7, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX },
+	};
+	const u32 n = RT_ARRAY_SIZE(emulated);
+	struct kvm_cpuid2 *head = copy;
+
+	if (rt_min(head->nent, MAX_ENTRIES) < n)
+		return core_refuse(err, RULE_CPUID_ROOM, 0, "nent", head->nent, n);
+	if (rt_copy_out(arg + sizeof(*head), emulated, sizeof(emulated)) < 0)
+		return -EFAULT;
+	head->nent = n;
+	return rt_copy_out(arg, head, sizeof(*head));
+}
+
+/* ---- a vCPU's table ---- */
+
+static const struct kvm_cpuid_entry2 *find_leaf(const struct dev_vcpu *v, u32 leaf, u32 subleaf)
+{
+	for (u32 i = 0; i < v->nr_cpuid; i++) {
+		const struct kvm_cpuid_entry2 *e = &v->cpuid[i];
+
+		if (e->function == leaf && (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == subleaf))
+			return e;
+	}
+	return NULL;
+}
+
+#define VENDOR_AMD   0x68747541 /* "Auth" */
+#define VENDOR_HYGON 0x6f677948 /* "Hygo" */
+
+/* Intel's answer beyond the last basic leaf is that leaf's; AMD's is zero. */
+static const struct kvm_cpuid_entry2 *beyond(const struct dev_vcpu *v, u32 leaf, u32 subleaf)
+{
+	const struct kvm_cpuid_entry2 *basic = find_leaf(v, 0, 0), *top = find_leaf(v, leaf & 0xffff0000, 0);
+
+	if (!basic || basic->ebx == VENDOR_AMD || basic->ebx == VENDOR_HYGON)
+		return NULL;
+	if (leaf < 0x40000000)
+		top = basic;
+	return top && leaf <= top->eax ? NULL : find_leaf(v, basic->eax, subleaf);
+}
+
+#define OSXSAVE_BIT (1U << 27)
+#define APIC_BIT    (1U << 9)
+#define XSAVE_BIT   (1U << 26)
+
+void dev_cpuid_answer(struct dev_vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
+{
+	const struct kvm_cpuid_entry2 *e = find_leaf(v, leaf, subleaf);
+
+	if (!e)
+		e = beyond(v, leaf, subleaf);
+	out[0] = e ? e->eax : 0;
+	out[1] = e ? e->ebx : 0;
+	out[2] = e ? e->ecx : 0;
+	out[3] = e ? e->edx : 0;
+	if (!e || leaf != 1)
+		return;
+	out[2] &= ~OSXSAVE_BIT;
+	if ((out[2] & XSAVE_BIT) && (v->cpu->cr4 >> 18 & 1))
+		out[2] |= OSXSAVE_BIT;
+	if (!(v->cpu->msr.apic_base >> 11 & 1))
+		out[3] &= ~APIC_BIT;
+}
+
+/* Virtual address bits decide what is canonical: 0, 48 or 57. */
+static bool legal_table(const struct kvm_cpuid_entry2 *entries, u32 n)
+{
+	for (u32 i = 0; i < n; i++) {
+		u32 bits = entries[i].eax >> 8 & 0xff;
+
+		if (entries[i].function == 0x80000008 && bits && bits != 48 && bits != 57)
+			return false;
+	}
+	return true;
+}
+
+long dev_vcpu_set_cpuid2(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	struct dev_vcpu *v = dev_to_vcpu(obj);
+	u32 n = ((struct kvm_cpuid2 *)copy)->nent;
+	struct kvm_cpuid_entry2 *entries;
+	u64 size = n * sizeof(*entries);
+	bool same;
+
+	if (n > MAX_ENTRIES)
+		return core_refuse(err, RULE_CPUID_ROOM, 0, "nent", n, MAX_ENTRIES);
+	entries = rt_alloc(size ? size : 1);
+	if (!entries)
+		return -ENOMEM;
+	if (rt_copy_in(entries, arg + sizeof(struct kvm_cpuid2), size) < 0) {
+		rt_free(entries, size ? size : 1);
+		return core_refuse(err, RULE_ARGUMENT_READ, 0, "entries", arg, size);
+	}
+	/* After the first KVM_RUN the CPU stays what it is. */
+	same = n == v->nr_cpuid && (!n || memcmp(entries, v->cpuid, size) == 0);
+	if (!legal_table(entries, n) || (v->has_run && !same)) {
+		rt_free(entries, size ? size : 1);
+		return core_refuse(err, RULE_CPUID_LEGAL, 0, "nent", n, v->nr_cpuid);
+	}
+	rt_free(v->cpuid, v->nr_cpuid ? v->nr_cpuid * sizeof(*entries) : 1);
+	v->cpuid = entries;
+	v->nr_cpuid = n;
+	cpu_cpuid_changed(v->cpu);
+	return 0;
+}
+
+long dev_vcpu_get_cpuid2(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	struct dev_vcpu *v = dev_to_vcpu(obj);
+	struct kvm_cpuid2 *head = copy;
+
+	if (head->nent < v->nr_cpuid)
+		return core_refuse(err, RULE_CPUID_ROOM, 0, "nent", head->nent, v->nr_cpuid);
+	if (rt_copy_out(arg + sizeof(*head), v->cpuid, v->nr_cpuid * sizeof(*v->cpuid)) < 0)
+		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "entries", arg, v->nr_cpuid * sizeof(*v->cpuid));
+	head->nent = v->nr_cpuid;
+	return rt_copy_out(arg, head, sizeof(*head));
+}
+
+u64 dev_tsc(void)
 {
 	u32 low, high;
 
@@ -138,10 +265,10 @@ u64 dev_tsc_khz(void)
 		}
 	}
 	t0 = monotonic_ns();
-	c0 = rdtsc();
+	c0 = dev_tsc();
 	do {
 		t1 = monotonic_ns();
 	} while (t1 - t0 < 2000000);
-	khz = (rdtsc() - c0) * 1000000 / (t1 - t0);
+	khz = (dev_tsc() - c0) * 1000000 / (t1 - t0);
 	return khz ? khz : 1;
 }

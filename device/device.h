@@ -14,6 +14,8 @@
 #include "host/host.h"
 #include "host/object.h"
 
+struct dev_vcpu;
+
 enum dev_kind { DEV_NONE, DEV_SYSTEM, DEV_VM, DEV_GMEM, DEV_VCPU, DEV_KINDS };
 
 /*
@@ -28,6 +30,8 @@ struct dev_object {
 	struct dev_object *next; /* in the table, or in the list of free ones */
 };
 
+#define DEV_ZONES 100 /* of coalesced writes */
+
 struct dev_vm {
 	struct dev_object obj;
 	struct core_vm core;
@@ -36,8 +40,15 @@ struct dev_vm {
 	unsigned nr_vcpus;
 	_Atomic u32 stopping; /* vCPUs stay out of the guest; futex word */
 	_Atomic u32 changes;  /* of what guest physical addresses mean */
-	void *irq;	      /* the interrupt controller's */
+	u32 boot_id;	      /* the vCPU that starts running */
+	u64 tsc_khz;	      /* of vCPUs to come, 0: the host's */
+	u64 clock_offset;
+	struct rt_lock ring_lock; /* of the ring of coalesced writes */
+	unsigned nr_zones;	  /* changed with the vCPUs stopped */
+	struct kvm_coalesced_mmio_zone zones[DEV_ZONES];
+	void *irq; /* the interrupt controller's, with what it does at the VM's end and for each new vCPU */
 	void (*irq_fini)(struct dev_vm *vm);
+	void (*vcpu_created)(struct dev_vcpu *v); /* with dev_slots_lock held */
 };
 
 /* The conversions to private that a touch may be explained by, newest last. */
@@ -65,6 +76,8 @@ struct dev_config {
 	void (*file_created)(struct dev_gmem *gmem);
 	void (*file_gone)(struct dev_gmem *gmem);
 	bool keep_history; /* for dev_gmem_converted_by() */
+	/* These signals, blocked by the program, will be unblocked within KVM_RUN; called in KVM_RUN. */
+	void (*take_signals)(u64 mask);
 	/* One line for the user about something that is no refusal. */
 	void (*notice)(const char *text);
 };

@@ -15,6 +15,7 @@
 #include <linux/time_types.h>
 
 #include "device/internal.h"
+#include "device/world.h"
 #include "host/fd.h"
 #include "rt/self.h"
 #include "rt/string.h"
@@ -119,10 +120,17 @@ bool dev_gmem_unused(struct dev_gmem *g)
 /* With dev_slots_lock and dev_lock held: severs the bindings, frees the contents, lets the VM go. */
 void dev_gmem_destroy(struct dev_gmem *g)
 {
+	bool bound = g->core.nr_bound != 0;
+
 	if (dev_config.file_gone)
 		dev_config.file_gone(g);
+	/* What is not bound no vCPU reaches. */
+	if (bound)
+		world_stop(g->vm);
 	core_file_fini(&g->core);
 	host_file_fini(&g->host);
+	if (bound)
+		world_resume(g->vm, true);
 	g->vm->obj.refs--;
 }
 
@@ -266,9 +274,13 @@ long dev_gmem_poison(struct dev_gmem *g, u64 offset, bool on)
 
 	if (offset >= g->core.size)
 		return -EINVAL;
+	rt_lock(&dev_slots_lock);
+	world_stop(g->vm);
 	host_file_lock(&g->host);
 	ret = host_poison(&g->host, offset >> RT_PAGE_SHIFT);
 	host_file_unlock(&g->host);
+	world_resume(g->vm, ret == 0);
+	rt_unlock(&dev_slots_lock);
 	return ret;
 }
 

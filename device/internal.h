@@ -5,7 +5,7 @@
 #ifndef GMEM_DEVICE_INTERNAL_H
 #define GMEM_DEVICE_INTERNAL_H
 
-#include "device/device.h"
+#include "device/vcpu.h"
 #include "rt/lock.h"
 
 /* Guards memslots, bindings and per-VM attributes of all VMs; taken before dev_lock. */
@@ -31,10 +31,42 @@ static inline struct dev_gmem *dev_to_gmem(struct dev_object *obj)
 	return RT_CONTAINER_OF(obj, struct dev_gmem, obj);
 }
 
+#define DEV_VCPU_PAGES 3 /* run page, PIO data, coalesced writes: as on every x86 kernel */
+
 /* Parts of dev_reap(), with dev_lock held. */
 bool dev_gmem_unused(struct dev_gmem *g);
 void dev_gmem_destroy(struct dev_gmem *g);
 void dev_vm_destroy(struct dev_vm *vm);
+bool dev_vcpu_unused(struct dev_vcpu *v);
+void dev_vcpu_close(struct dev_vcpu *v);
+void dev_vcpu_destroy(struct dev_vcpu *v);
+void dev_vcpu_forked(struct dev_vcpu *v);
+
+/* device/bus.c */
+extern const struct cpu_bus dev_cpu_bus;
+
+/* device/cpuid.c */
+void dev_cpuid_answer(struct dev_vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
+
+/* device/msr.c; host: the program asks, not the guest. */
+enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret);
+enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value);
+
+/* device/dirty.c, by the vCPU's thread */
+void dev_dirty_mark(struct dev_vcpu *v, const struct core_slot *slot, u64 gpa);
+bool dev_dirty_ring_full(const struct dev_vcpu *v);
+
+/* device/coalesced.c */
+bool dev_coalesce(struct dev_vcpu *v, u64 addr, const void *data, unsigned len, bool pio);
+
+/* device/regs.c, device/events.c */
+int dev_sync_load(struct dev_vcpu *v);
+void dev_sync_store(struct dev_vcpu *v);
+void dev_events_get(struct dev_vcpu *v, struct kvm_vcpu_events *ret);
+int dev_events_set(struct dev_vcpu *v, const struct kvm_vcpu_events *in, struct core_err *err);
+
+/* device/clock.c */
+void dev_clock_start(struct dev_vm *vm);
 
 /* Handlers: device/ioctl.def says which and with what argument copied in. */
 typedef long dev_handler(struct dev_object *obj, u64 arg, void *copy, struct core_err *err);
@@ -44,6 +76,7 @@ typedef long dev_handler(struct dev_object *obj, u64 arg, void *copy, struct cor
 
 /* Whether a descriptor number is free: 0, -EMFILE or -ENFILE. */
 int dev_fd_available(void);
+u64 dev_tsc(void);
 u64 dev_tsc_khz(void);
 
 #endif

@@ -11,7 +11,7 @@
 #include "rt/syscall.h"
 #include "rt/user.h"
 
-enum gate { GATE_ALWAYS, GATE_HAS_GMEM, GATE_VM_ATTRIBUTES, GATE_IN_PLACE };
+enum gate { GATE_ALWAYS, GATE_PRE_FAULT, GATE_HAS_GMEM, GATE_VM_ATTRIBUTES, GATE_IN_PLACE };
 
 struct ioctl_entry {
 	enum dev_kind kind;
@@ -28,13 +28,15 @@ static const struct ioctl_entry ioctl_table[] = {
 #undef IOCTL
 };
 
-#define COPY_MAX sizeof(struct kvm_userspace_memory_region2)
+#define COPY_MAX sizeof(struct kvm_fpu)
 
 static bool gate_open(enum gate gate, struct dev_object *obj)
 {
 	switch (gate) {
 	case GATE_ALWAYS:
 		return true;
+	case GATE_PRE_FAULT:
+		return dev_config.sys.profile->has_pre_fault;
 	case GATE_HAS_GMEM:
 		return core_sys_has_gmem(&dev_config.sys);
 	case GATE_VM_ATTRIBUTES:
@@ -60,6 +62,8 @@ static enum core_rule_id unknown_rule(enum dev_kind kind)
 {
 	if (kind == DEV_SYSTEM)
 		return RULE_IOCTL_DEV;
+	if (kind == DEV_VCPU)
+		return RULE_IOCTL_VCPU;
 	return kind == DEV_VM ? RULE_IOCTL_VM : RULE_IOCTL_GMEM;
 }
 
@@ -75,9 +79,9 @@ const char *dev_ioctl_name(u32 cmd)
 /* All of KVM's VM and vCPU ioctls belong to the address space that made the VM. */
 static int check_owner(struct dev_object *obj, struct core_err *err)
 {
-	struct dev_vm *vm = dev_to_vm(obj);
+	struct dev_vm *vm = obj->kind == DEV_VCPU ? dev_to_vcpu(obj)->vm : dev_to_vm(obj);
 
-	if (obj->kind != DEV_VM)
+	if (obj->kind != DEV_VM && obj->kind != DEV_VCPU)
 		return 0;
 	if (vm->core.dead)
 		return core_refuse(err, RULE_OWNER, 0, "VM", 1, 0);
@@ -86,20 +90,33 @@ static int check_owner(struct dev_object *obj, struct core_err *err)
 	return 0;
 }
 
-long dev_ioctl(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *err)
+static long handle(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *err)
 {
 	u64 copy[COPY_MAX / sizeof(u64)];
 	const struct ioctl_entry *entry;
-	int ret = check_owner(obj, err);
 
-	if (ret < 0)
-		return ret;
 	entry = find_entry(obj, cmd);
 	if (!entry)
 		return core_refuse(err, unknown_rule(obj->kind), 0, "command", cmd, 0);
 	if (entry->copy && rt_copy_in(copy, arg, entry->copy) < 0)
 		return core_refuse(err, RULE_ARGUMENT_READ, 0, "argument", arg, entry->copy);
 	return entry->handler(obj, arg, copy, err);
+}
+
+long dev_ioctl(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *err)
+{
+	long ret = check_owner(obj, err);
+
+	if (ret < 0)
+		return ret;
+	if (obj->kind != DEV_VCPU)
+		return handle(obj, cmd, arg, err);
+	if (cmd == KVM_RUN)
+		return dev_vcpu_run(obj, arg, err);
+	rt_lock(&dev_to_vcpu(obj)->mutex);
+	ret = handle(obj, cmd, arg, err);
+	rt_unlock(&dev_to_vcpu(obj)->mutex);
+	return ret;
 }
 
 bool dev_cap_fast(const struct dev_object *obj, u64 arg, long *ret)

@@ -15,6 +15,7 @@
 #include <linux/fcntl.h>
 
 #include "device/internal.h"
+#include "device/thread.h"
 #include "host/fd.h"
 #include "host/peer.h"
 #include "rt/alloc.h"
@@ -35,11 +36,15 @@ static struct dev_object system_object;
 
 static size_t object_size(enum dev_kind kind)
 {
+	if (kind == DEV_VCPU)
+		return sizeof(struct dev_vcpu);
 	return kind == DEV_GMEM ? sizeof(struct dev_gmem) : sizeof(struct dev_vm);
 }
 
 /* Offset of the embedded object in its container is 0 for every kind: dev_to_vm() and the free list rely on it. */
-_Static_assert(offsetof(struct dev_vm, obj) == 0 && offsetof(struct dev_gmem, obj) == 0, "container");
+_Static_assert(offsetof(struct dev_vm, obj) == 0 && offsetof(struct dev_gmem, obj) == 0 &&
+		       offsetof(struct dev_vcpu, obj) == 0,
+	       "container");
 
 struct dev_object *dev_object_new(enum dev_kind kind)
 {
@@ -133,12 +138,19 @@ static bool unused(struct dev_object *obj)
 		return false;
 	if (obj->kind == DEV_GMEM)
 		return dev_gmem_unused(dev_to_gmem(obj));
+	if (obj->kind == DEV_VCPU)
+		return dev_vcpu_unused(dev_to_vcpu(obj));
 	return obj->host.keep < 0 || !host_object_in_use(&obj->host);
 }
 
 static void destroy(struct dev_object *obj)
 {
 	unpublish(obj);
+	/* Its memory is the VM's until that goes. */
+	if (obj->kind == DEV_VCPU) {
+		dev_vcpu_close(dev_to_vcpu(obj));
+		return;
+	}
 	if (obj->kind == DEV_GMEM)
 		dev_gmem_destroy(dev_to_gmem(obj));
 	else
@@ -165,8 +177,9 @@ void dev_reap(void)
 		return;
 	rt_lock(&dev_slots_lock);
 	rt_lock(&dev_lock);
-	/* Files first: they hold their VMs. */
+	/* VMs last: files and vCPUs hold them. */
 	reap_pass(DEV_GMEM);
+	reap_pass(DEV_VCPU);
 	reap_pass(DEV_VM);
 	rt_unlock(&dev_lock);
 	rt_unlock(&dev_slots_lock);
@@ -202,6 +215,22 @@ static void watch_file(struct host_file *file)
 	host_watch_add(file->backing);
 }
 
+static void for_each_vm(void (*visit)(struct dev_vm *vm))
+{
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		for (struct dev_object *obj = table[i]; obj; obj = obj->next) {
+			if (obj->kind == DEV_VM)
+				visit(dev_to_vm(obj));
+		}
+	}
+}
+
+static void vcpus_forked(struct dev_vm *vm)
+{
+	for (struct dev_vcpu *v = vm->vcpus; v; v = v->next)
+		dev_vcpu_forked(v);
+}
+
 void dev_forked_objects(void)
 {
 	for (unsigned i = 0; i < BUCKETS; i++) {
@@ -212,6 +241,9 @@ void dev_forked_objects(void)
 	}
 	for_each_file(watch_file);
 	for_each_file(host_peer_forked);
+	for_each_file(host_guest_forked);
+	for_each_vm(vcpus_forked);
+	dev_thread_forked();
 }
 
 static void leave(struct host_file *file)
@@ -256,6 +288,7 @@ const struct core_sys *dev_sys(void)
 int dev_init(const struct dev_config *config)
 {
 	dev_config = *config;
+	dev_thread_init();
 	dev_forked();
 	return 0;
 }

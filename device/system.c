@@ -5,9 +5,6 @@
 #include "device/internal.h"
 #include "rt/syscall.h"
 
-/* run page, PIO page, coalesced MMIO ring: as on every x86 kernel. */
-#define VCPU_MMAP_PAGES 3
-
 long dev_system_api_version(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	if (arg)
@@ -24,7 +21,7 @@ long dev_system_vcpu_mmap_size(struct dev_object *obj, u64 arg, void *copy, stru
 {
 	if (arg)
 		return core_refuse(err, RULE_ARGUMENT_ZERO, 0, "argument", arg, 0);
-	return VCPU_MMAP_PAGES * RT_PAGE_SIZE;
+	return DEV_VCPU_PAGES * RT_PAGE_SIZE;
 }
 
 static long create_vm(unsigned type)
@@ -36,6 +33,7 @@ static long create_vm(unsigned type)
 		return -ENOMEM;
 	vm->obj.kind = DEV_VM;
 	vm->mm = dev_mm();
+	dev_clock_start(vm);
 	ret = core_vm_init(&vm->core, &dev_config.sys, &dev_mem, type);
 	fd = ret < 0 ? ret : host_object_create(&vm->obj.host, "kvm-vm", 0, true);
 	if (fd < 0 && ret == 0)
@@ -64,7 +62,16 @@ long dev_system_create_vm(struct dev_object *obj, u64 arg, void *copy, struct co
 	return ret;
 }
 
+/* With dev_lock held, as for all of dev_reap(). */
 void dev_vm_destroy(struct dev_vm *vm)
 {
+	struct dev_vcpu *next;
+
+	for (struct dev_vcpu *v = vm->vcpus; v; v = next) {
+		next = v->next;
+		dev_vcpu_destroy(v);
+	}
+	if (vm->irq_fini)
+		vm->irq_fini(vm);
 	core_vm_fini(&vm->core);
 }

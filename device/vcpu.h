@@ -64,9 +64,10 @@ struct dev_vcpu {
 	/* Stop and wake: device/world.c. */
 	_Atomic u32 in_guest; /* futex word of stoppers */
 	_Atomic u32 wake;     /* counts kicks; futex word of a halted vCPU */
-	_Atomic u32 signalled; /* a signal of the program waits for KVM_RUN to return */
+	_Atomic bool sleeping; /* on `wake` */
 	_Atomic bool in_cpu;   /* the thread is in cpu_run() or cpu_complete() */
 	_Atomic bool in_map;   /* ... and there in a callback of ours: must not be parked */
+	struct dev_thread *thread; /* whose id tid is */
 	_Atomic s32 tid;
 	u32 seen_changes;      /* vm->changes at the last flush */
 
@@ -79,8 +80,12 @@ struct dev_vcpu {
 	u64 tsc_khz;
 	int user_irq; /* KVM_INTERRUPT's vector, or -1 */
 	_Atomic bool user_nmi;
-	u32 guest_debug;
-	int fault_errno; /* of the last CPU_MAP_*_FAULT */
+	bool has_run;
+	int fault_errno; /* why the last CPU_MAP_HOST_FAULT was answered */
+	bool fault_poison;
+	u32 msr_reason; /* of the last CPU_MSR_EXIT */
+	u64 tsc_adjust, ucode_rev, platform_info;
+	bool has_platform_info;
 	u32 ring_size;   /* entries of the dirty ring, 0 without */
 	u32 ring_head, ring_reset;
 
@@ -108,9 +113,9 @@ struct dev_fault_context {
 	u64 *rip, *rsp, *rdi, *rsi, *eflags;
 };
 /* A fault at addr on this thread: true when it was the guest's and the context has been changed. */
-bool dev_vcpu_fault(int signo, int code, u64 addr, const struct dev_fault_context *context);
-/* True when this thread is in KVM_RUN: the signal has to wait; the caller blocks it and queues it again. */
-bool dev_vcpu_defers(int signo);
+bool dev_vcpu_fault(u64 addr, bool poison, const struct dev_fault_context *context);
+/* True when this thread is in KVM_RUN, which returns now: a signal has to wait for that. */
+bool dev_vcpu_defers(void);
 /* A DEV_VCPU_SIGNAL with this code is ours: the thread is asked to stop although it may sleep in a page fault. */
 #define DEV_VCPU_SIGNAL 7 /* SIGBUS: never blocked where a guest runs */
 #define DEV_VCPU_CODE	(-61)

@@ -3,6 +3,7 @@
  * device/vm.c - ioctls of a VM
  */
 #include "device/internal.h"
+#include "device/world.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
 #include "rt/user.h"
@@ -10,15 +11,6 @@
 long dev_vm_check_extension(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	return arg > 0x7fffffff ? 0 : core_cap(&dev_config.sys, (int)dev_to_vm(obj)->core.type, (u32)arg);
-}
-
-long dev_vm_create_vcpu(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
-{
-	long ret = core_vm_create_vcpu(&dev_to_vm(obj)->core, arg, err);
-
-	if (err->rule == RULE_VCPU_ABSENT && dev_config.notice)
-		dev_config.notice("KVM_CREATE_VCPU: this build of gmem has no vCPU; it answers ENOMEM");
-	return ret;
 }
 
 /* The file behind a descriptor, as fget() and the file operations' address tell the kernel. */
@@ -50,7 +42,9 @@ static long set_region(struct dev_vm *vm, const struct kvm_userspace_memory_regi
 
 	dev_reap();
 	rt_lock(&dev_slots_lock);
+	world_stop(vm);
 	ret = core_memslot_set(&vm->core, region, version, lookup_file, &held, &effect, err);
+	world_resume(vm, ret == 0 && effect.change != CORE_SLOT_NONE);
 	rt_unlock(&dev_slots_lock);
 	if (held)
 		dev_put(held);
@@ -73,40 +67,31 @@ long dev_vm_set_region2(struct dev_object *obj, u64 arg, void *copy, struct core
 
 long dev_vm_set_attributes(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
+	struct dev_vm *vm = dev_to_vm(obj);
 	long ret;
 
 	rt_lock(&dev_slots_lock);
-	ret = core_vm_set_attributes(&dev_to_vm(obj)->core, copy, err);
+	world_stop(vm);
+	ret = core_vm_set_attributes(&vm->core, copy, err);
+	world_resume(vm, ret == 0);
 	rt_unlock(&dev_slots_lock);
 	return ret;
 }
 
 long dev_vm_enable_cap(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
-	return core_vm_enable_cap(&dev_to_vm(obj)->core, copy, err);
+	struct dev_vm *vm = dev_to_vm(obj);
+	long ret;
+
+	rt_lock(&dev_slots_lock);
+	ret = core_vm_enable_cap(&vm->core, copy, err);
+	rt_unlock(&dev_slots_lock);
+	return ret;
 }
 
 long dev_vm_set_nr_mmu_pages(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	return core_vm_set_nr_mmu_pages(&dev_to_vm(obj)->core, arg, err);
-}
-
-/* No vCPU writes, so every bit is clear; the kernel copies the whole bitmap all the same. */
-long dev_vm_get_dirty_log(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
-{
-	static const u64 zeros[64];
-	const struct kvm_dirty_log *log = copy;
-	u64 bytes = 0, done, n;
-	long ret;
-
-	rt_lock(&dev_slots_lock);
-	ret = core_dirty_log_check(&dev_to_vm(obj)->core, log->slot, &bytes, err);
-	rt_unlock(&dev_slots_lock);
-	for (done = 0; ret == 0 && done < bytes; done += n) {
-		n = rt_min(bytes - done, sizeof(zeros));
-		ret = rt_copy_out((u64)(uintptr_t)log->dirty_bitmap + done, zeros, n);
-	}
-	return ret;
 }
 
 long dev_vm_create_irqchip(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -117,4 +102,29 @@ long dev_vm_create_irqchip(struct dev_object *obj, u64 arg, void *copy, struct c
 long dev_vm_get_tsc_khz(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	return (long)dev_tsc_khz();
+}
+
+/* KVM's own pages of real-mode Intel guests: nothing to put there. */
+long dev_vm_set_tss_addr(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	const u64 limit = 0xffffffffULL - 3 * RT_PAGE_SIZE + 1;
+
+	if (arg > limit)
+		return core_refuse(err, RULE_TSS_ADDR, 0, "addr", arg, limit);
+	return 0;
+}
+
+long dev_vm_set_identity_map(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	if (dev_to_vm(obj)->nr_vcpus)
+		return core_refuse(err, RULE_BEFORE_VCPUS, 0, "vCPUs", dev_to_vm(obj)->nr_vcpus, 0);
+	return 0;
+}
+
+long dev_vm_set_boot_id(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	if (dev_to_vm(obj)->nr_vcpus)
+		return core_refuse(err, RULE_BEFORE_VCPUS, EBUSY, "vCPUs", dev_to_vm(obj)->nr_vcpus, 0);
+	dev_to_vm(obj)->boot_id = (u32)arg;
+	return 0;
 }

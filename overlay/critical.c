@@ -108,6 +108,11 @@ void ov_critical_leave(int slot)
 	__atomic_store_n((u64 *)(uintptr_t)&slots[slot], 0, __ATOMIC_RELEASE);
 }
 
+bool ov_critical_usable(void)
+{
+	return usable;
+}
+
 bool ov_critical_here(void)
 {
 	return readable && find(fs_base()) >= 0;

@@ -3,12 +3,13 @@
  * overlay/ioctl.c - ioctl(2): to the device when it is KVM's, or an object's
  */
 #include <asm/ioctls.h>
+#include <asm/signal.h>
 #include <linux/fs.h>
 
+#include "device/vcpu.h"
 #include "host/fd.h"
 #include "overlay/overlay.h"
 #include "rt/user.h"
-#include "uapi/kvm.h"
 
 #define IS_KVM(cmd) (((cmd) >> 8 & 0xff) == KVMIO)
 
@@ -37,7 +38,76 @@ static void learn(long fd)
 
 static bool makes_fd(u32 cmd)
 {
-	return cmd == KVM_CREATE_VM || cmd == KVM_CREATE_GUEST_MEMFD;
+	return cmd == KVM_CREATE_VM || cmd == KVM_CREATE_VCPU || cmd == KVM_CREATE_GUEST_MEMFD;
+}
+
+static void report(const char *name, const struct core_err *err)
+{
+	struct ov_guard guard;
+
+	ov_enter(&guard);
+	ov_report_refusal(name, err);
+	ov_leave(&guard);
+}
+
+/*
+ * KVM_RUN is no guarded section: a signal that arrives makes it return, and a fault may be the guest's, so
+ * that both signals of faults have to be unblocked.
+ */
+static long run_vcpu(struct dev_object *obj, u64 arg)
+{
+	const u64 faults = ~OV_GUARD_MASK;
+	struct core_err err = { .rule = RULE_NONE };
+	bool masked = !ov_critical_usable();
+	u64 old = 0;
+	long ret;
+
+	if (masked)
+		rt_syscall_raw(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&faults, (long)&old, sizeof(old), 0, 0);
+	ret = dev_vcpu_run(obj, arg, &err);
+	if (masked)
+		rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof(old), 0, 0);
+	ov_signal_guard_left();
+	if (err.rule != RULE_NONE)
+		report("KVM_RUN", &err);
+	return ret;
+}
+
+/* The object was looked up: a reference holds it. */
+static long run_found(int fd, u64 arg, bool *served)
+{
+	struct dev_object *obj;
+	struct ov_guard guard;
+	long ret = 0;
+
+	ov_enter_hot(&guard);
+	obj = ov_fd_get(fd);
+	ov_leave(&guard);
+	*served = obj && obj->kind == DEV_VCPU;
+	if (*served)
+		ret = run_vcpu(obj, arg);
+	ov_enter_hot(&guard);
+	if (obj)
+		dev_put(obj);
+	ov_leave(&guard);
+	return ret;
+}
+
+/* The fast way trusts the cache as far as that the object is a vCPU; what has been closed says so itself. */
+static bool kvm_run(int fd, u64 arg, long *ret)
+{
+	struct dev_object *obj = ov_fd_peek(fd);
+	bool served = true;
+
+	if (!obj || obj->kind != DEV_VCPU)
+		return false;
+	*ret = ask_filter(fd, KVM_RUN, arg);
+	if (*ret < 0)
+		return true;
+	*ret = dev_fork_pending() ? -ESTALE : run_vcpu(obj, arg);
+	if (*ret == -ESTALE)
+		*ret = run_found(fd, arg, &served);
+	return served;
 }
 
 static long kvm_ioctl(int fd, u32 cmd, u64 arg, bool *served)
@@ -85,7 +155,7 @@ static long other_ioctl(struct dev_object *obj, int fd, u32 cmd, u64 arg)
 			break;
 		return rt_copy_out(arg, &unread, sizeof(unread));
 	}
-	return obj->kind == DEV_SYSTEM ? -EINVAL : -ENOTTY;
+	return obj->kind == DEV_SYSTEM || obj->kind == DEV_VCPU ? -EINVAL : -ENOTTY;
 }
 
 static long object_ioctl(int fd, u32 cmd, u64 arg, bool *served)
@@ -163,7 +233,9 @@ int ov_ioctl(int fd, unsigned long request, u64 arg)
 		obj = ov_fd_peek(fd);
 		if (obj && cmd == KVM_CHECK_EXTENSION && !ov_filtered && dev_cap_fast(obj, arg, &ret))
 			return (int)ret;
-		ret = kvm_ioctl(fd, cmd, arg, &served);
+		served = cmd == KVM_RUN && kvm_run(fd, arg, &ret);
+		if (!served)
+			ret = kvm_ioctl(fd, cmd, arg, &served);
 	} else if (ov_config.active && ioctl_about_views(fd, cmd, arg, &ret)) {
 		served = true;
 	} else if (ov_fd_peek(fd)) {

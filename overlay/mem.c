@@ -4,6 +4,7 @@
  */
 #include <linux/mman.h>
 
+#include "device/vcpu.h"
 #include "host/fd.h"
 #include "overlay/overlay.h"
 
@@ -21,6 +22,19 @@ static long filter_says(long nr, long arg3, long harmless)
 	return ret == harmless ? 0 : ret;
 }
 
+/* The pages are the descriptor's own; of the dirty ring no private copy may be made, nor code. */
+static long map_vcpu(void *addr, u64 len, int prot, int flags, int fd, s64 off)
+{
+	u64 first = (u64)off >> RT_PAGE_SHIFT, pages = rt_align_up(len, RT_PAGE_SIZE) >> RT_PAGE_SHIFT;
+	bool ring = first + pages > KVM_DIRTY_LOG_PAGE_OFFSET;
+
+	if (ring && ((prot & PROT_EXEC) || (flags & MAP_TYPE) == MAP_PRIVATE))
+		return -EINVAL;
+	if ((flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE) && host_view_overlaps(addr, len))
+		return host_mmap_over(addr, len, prot, flags, fd, (u64)off);
+	return ov_raw(__NR_mmap, addr, len, prot, flags, fd, off);
+}
+
 /* Take the guest_memfd path when fd is one; false when the kernel shall decide. */
 static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off, long *ret)
 {
@@ -32,6 +46,8 @@ static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off
 	obj = ov_fd_get(fd);
 	if (obj && obj->kind == DEV_GMEM)
 		*ret = dev_gmem_mmap((struct dev_gmem *)obj, addr, len, prot, flags, off, &err);
+	else if (obj && obj->kind == DEV_VCPU)
+		*ret = map_vcpu(addr, len, prot, flags, fd, off);
 	else if (obj)
 		*ret = -ENODEV;
 	if (obj)

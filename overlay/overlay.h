@@ -88,6 +88,7 @@ enum { OV_CRITICAL_NO = -1, OV_CRITICAL_NESTED = -2 };
 void ov_critical_init(void);
 int ov_critical_enter(void); /* a slot, or OV_CRITICAL_NO: block signals, or OV_CRITICAL_NESTED: nothing to do */
 void ov_critical_leave(int slot);
+bool ov_critical_usable(void); /* no signal of a fault was ever blocked */
 bool ov_critical_here(void); /* whether the calling thread is in */
 void ov_critical_forked(void);
 void ov_critical_mask(u64 blocked); /* the program blocks these signals somewhere */
@@ -132,6 +133,7 @@ void ov_signal_init(void);
 void ov_signal_before_exec(void);
 void ov_signal_restore(void); /* exec failed */
 void ov_signal_forked(void);
+void ov_signal_take(u64 mask);
 /* A guard has ended, the program's mask holds again: send what arrived meanwhile. */
 void ov_signal_guard_left(void);
 

@@ -28,6 +28,7 @@
 #include <asm/signal.h>
 #include <asm/ucontext.h>
 
+#include "device/vcpu.h"
 #include "host/peer.h"
 #include "overlay/overlay.h"
 #include "rt/lock.h"
@@ -68,6 +69,9 @@ static struct kernel_action *virtual_of(int signo)
 {
 	return &virtual_actions[signo];
 }
+
+/* Signals that the program leaves to the default and KVM_RUN unblocks: see take_signals(). */
+static _Atomic u64 taken;
 
 static bool always_ours(int signo)
 {
@@ -124,7 +128,7 @@ static long install(int signo)
 				     .restorer = (u64)(uintptr_t)ov_signal_restorer,
 				     .mask = has_handler ? v->mask : 0 };
 
-	return set_kernel_action(signo, has_handler || always_ours(signo) ? &act : v, NULL);
+	return set_kernel_action(signo, has_handler || always_ours(signo) || (taken & SIGBIT(signo)) ? &act : v, NULL);
 }
 
 static void set_default(int signo)
@@ -310,11 +314,22 @@ void ov_signal_forked(void)
 	ov_critical_forked();
 }
 
+static bool ignored(int signo)
+{
+	u64 handler = virtual_of(signo)->handler;
+
+	return handler == SIG_IGN_ || (handler == SIG_DFL_ && (signo == HOST_PEER_SIGNAL || signo == SIGCHLD));
+}
+
 /* Sent by kill(2) and the like. */
 static u64 deliver_sent(int signo, siginfo_t *info, struct ucontext *uc)
 {
 	u64 handler;
 
+	if (!ignored(signo) && dev_vcpu_defers()) {
+		put_off(signo, info, uc);
+		return 0;
+	}
 	if (in_guard(uc)) {
 		put_off(signo, info, uc);
 		return 0;
@@ -404,6 +419,17 @@ static void classify(int signo, const siginfo_t *info, struct host_fault *ret)
 	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0, 0);
 }
 
+/* A vCPU touched what cannot be touched: KVM_RUN ends with an error instead. */
+static bool guest_fault(int signo, const siginfo_t *info, struct ucontext *uc, const struct host_fault *fault)
+{
+	struct sigcontext *c = &uc->uc_mcontext;
+	const struct dev_fault_context context = { (u64 *)&c->rip, (u64 *)&c->rsp, (u64 *)&c->rdi, (u64 *)&c->rsi,
+						   (u64 *)&c->eflags };
+	bool poison = fault->kind == HOST_FAULT_POISON || (signo == SIGBUS && info->si_code == BUS_MCEERR_AR);
+
+	return dev_vcpu_fault((u64)(uintptr_t)info->si_addr, poison, &context);
+}
+
 /* Returns the handler that the entry jumps to, or 0 to return from the signal. */
 u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 {
@@ -414,6 +440,10 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 		ov_enter(&guard);
 		dev_peers_called();
 		ov_leave(&guard);
+		return 0;
+	}
+	if (signo == DEV_VCPU_SIGNAL && info->si_code == DEV_VCPU_CODE) {
+		dev_vcpu_parked();
 		return 0;
 	}
 	if (info->si_code <= 0 || (signo != SIGSEGV && signo != SIGBUS))
@@ -428,6 +458,8 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 		return 0;
 	if (rt_user_fixup((u64 *)&uc->uc_mcontext.rip))
 		return 0;
+	if (guest_fault(signo, info, uc, &fault))
+		return 0;
 	if (fault.kind == HOST_FAULT_BUS)
 		return deliver_private(signo, info, uc, &fault);
 	if (fault.kind == HOST_FAULT_POISON)
@@ -435,6 +467,22 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 	if (fault.kind == HOST_FAULT_GUARD)
 		return deliver_guard(signo, info, uc, &fault);
 	return deliver_fault(signo);
+}
+
+/*
+ * KVM_SET_SIGNAL_MASK unblocks these within KVM_RUN only.  The kernel's KVM_RUN ends
+ * before their action is taken, whatever that is; so the entry has to stand for them even
+ * where the program has no handler, from now on.
+ */
+void ov_signal_take(u64 mask)
+{
+	for (int signo = 1; (mask & ~taken) && signo < SIGNALS; signo++) {
+		if (!(mask & ~taken & SIGBIT(signo)))
+			continue;
+		taken |= SIGBIT(signo);
+		if (ours(signo) && virtual_of(signo)->handler == SIG_DFL_)
+			install(signo);
+	}
 }
 
 /* Swap the program's view of an action; what the kernel would refuse is refused by asking it. */

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device/memory.c - a vCPU's memory from outside: translation and populating ahead
+ */
+#include <linux/mman.h>
+
+#include "device/internal.h"
+#include "device/thread.h"
+#include "device/world.h"
+#include "rt/string.h"
+#include "rt/syscall.h"
+#include "rt/user.h"
+#include "uapi/mm.h"
+
+#define NO_GPA (~0ULL)
+
+/* The walk reads guest memory, so it is done as KVM_RUN would: a fault of the host is the CPU's to handle. */
+long dev_vcpu_translate(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	struct dev_vcpu *v = dev_to_vcpu(obj);
+	struct kvm_translation *t = copy;
+	struct dev_thread *thread = dev_thread_enter();
+	u64 gpa = NO_GPA;
+
+	if (!thread)
+		return -ENOMEM;
+	v->thread = NULL;
+	v->tid = (s32)rt_gettid();
+	thread->vcpu = v;
+	world_enter(v);
+	v->in_cpu = true;
+	if (cpu_translate(v->cpu, t->linear_address, &gpa) < 0)
+		gpa = NO_GPA;
+	v->in_cpu = false;
+	world_leave(v);
+	thread->vcpu = NULL;
+	dev_thread_leave(thread);
+	t->physical_address = gpa;
+	t->valid = gpa != NO_GPA;
+	t->writeable = 1;
+	t->usermode = 0;
+	return rt_copy_out(arg, t, sizeof(*t));
+}
+
+/* Populate one page; the caller has resolved it and holds no lock: it may take long. */
+static int populate(const struct core_place *place, u8 *host)
+{
+	long ret = rt_syscall_raw(__NR_madvise, (long)host, RT_PAGE_SIZE, MADV_POPULATE_READ, 0, 0, 0);
+	char byte;
+
+	/* Unknown before Linux 5.14. */
+	if (ret == -EINVAL)
+		ret = rt_user_copy(&byte, host, 1) ? -EFAULT : 0;
+	if (ret == 0 || ret == -EHWPOISON)
+		return (int)ret;
+	return place->backing == CORE_BACKING_FILE ? -ENOMEM : -EFAULT;
+}
+
+static int annotate(struct dev_vcpu *v, u64 gpa, const struct core_place *place, int ret)
+{
+	v->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	v->run->memory_fault.flags = place->fault_flags;
+	v->run->memory_fault.gpa = gpa;
+	v->run->memory_fault.size = RT_PAGE_SIZE;
+	return ret;
+}
+
+static int pre_fault_page(struct dev_vcpu *v, u64 gpa)
+{
+	struct core_place place;
+	u8 *host = NULL;
+	int ret;
+
+	rt_lock(&dev_slots_lock);
+	core_resolve(&v->vm->core, 0, gpa, false, &place);
+	if (place.backing == CORE_BACKING_FILE)
+		host = host_guest_page(&RT_CONTAINER_OF(place.slot->file, struct dev_gmem, core)->host, place.page);
+	else
+		host = (u8 *)(uintptr_t)place.hva;
+	rt_unlock(&dev_slots_lock);
+	switch (place.backing) {
+	case CORE_BACKING_MMIO:
+		return -ENOENT;
+	case CORE_BACKING_FAULT:
+		return annotate(v, gpa, &place, -EFAULT);
+	case CORE_BACKING_FILE:
+		ret = host ? populate(&place, host) : -ENOMEM;
+		return ret == -EHWPOISON ? annotate(v, gpa, &place, ret) : ret;
+	case CORE_BACKING_HVA:
+		break;
+	}
+	return populate(&place, host);
+}
+
+long dev_vcpu_pre_fault(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	struct dev_vcpu *v = dev_to_vcpu(obj);
+	struct kvm_pre_fault_memory *range = copy;
+	u64 whole = range->size;
+	long ret = 0;
+
+	if (range->flags)
+		return core_refuse(err, RULE_PRE_FAULT_RANGE, 0, "flags", range->flags, 0);
+	if (!rt_page_aligned(range->gpa) || !rt_page_aligned(range->size) || range->gpa + range->size <= range->gpa)
+		return core_refuse(err, RULE_PRE_FAULT_RANGE, 0, "size", range->size, RT_PAGE_SIZE);
+	if (!v->vm->core.sys->shape.tdp)
+		ret = -EOPNOTSUPP;
+	while (ret == 0 && range->size) {
+		ret = pre_fault_page(v, range->gpa);
+		if (ret < 0)
+			break;
+		range->gpa += RT_PAGE_SIZE;
+		range->size -= RT_PAGE_SIZE;
+	}
+	if (rt_copy_out(arg, range, sizeof(*range)) < 0)
+		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "argument", arg, sizeof(*range));
+	if (range->size != whole)
+		return 0;
+	return ret == -ENOENT ? core_refuse(err, RULE_PRE_FAULT_SLOT, 0, "gpa", range->gpa, 0) : ret;
+}

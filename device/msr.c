@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device/msr.c - model specific registers: lists, and reading and writing them
+ *
+ * The CPU has most of them itself (cpu_get_msr()).  Here are the lists that programs save and
+ * restore by, and what a program may ask of a host whose CPU is a model.
+ */
+#include "device/internal.h"
+#include "rt/string.h"
+#include "rt/user.h"
+
+#define MAX_IO_MSRS 256
+
+#define MSR_TSC		      0x10
+#define MSR_APIC_BASE	      0x1b
+#define MSR_TSC_ADJUST	      0x3b
+#define MSR_UCODE_REV	      0x8b
+#define MSR_PLATFORM_INFO     0xce
+#define MSR_ARCH_CAPABILITIES 0x10a
+#define MSR_TSC_AUX	      0xc0000103
+#define UCODE_REV_DEFAULT     0x100000000ULL
+#define APIC_BASE_RESERVED    0x2ffULL & ~0x100ULL /* all but BSP and enable: no x2APIC without a controller */
+#define CPUID_FAULTING	      (1ULL << 31)
+
+/* What KVM_GET_MSR_INDEX_LIST names: state to be saved. */
+static const u32 saved[] = {
+	0x174, 0x175, 0x176, /* SYSENTER_CS, ESP, EIP */
+	0xc0000081, 0x277, /* STAR, PAT */
+	0xc0000083, 0xc0000102, 0xc0000084, 0xc0000082, /* CSTAR, KERNEL_GS_BASE, SYSCALL_MASK, LSTAR */
+	MSR_TSC, MSR_TSC_AUX, MSR_TSC_ADJUST, 0x1a0 /* MISC_ENABLE */, MSR_PLATFORM_INFO,
+};
+
+/* KVM_GET_MSR_FEATURE_INDEX_LIST. */
+static const u32 features[] = { MSR_UCODE_REV, MSR_PLATFORM_INFO };
+
+static bool feature_value(u32 index, u64 *ret)
+{
+	switch (index) {
+	case MSR_UCODE_REV:
+		*ret = UCODE_REV_DEFAULT;
+		return true;
+	case MSR_PLATFORM_INFO:
+		*ret = CPUID_FAULTING;
+		return true;
+	}
+	return false;
+}
+
+static long list_out(u64 arg, u32 given, const u32 *indices, u32 n, struct core_err *err)
+{
+	if (rt_copy_out(arg, &n, sizeof(n)) < 0)
+		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "argument", arg, sizeof(n));
+	if (given < n)
+		return core_refuse(err, RULE_MSR_ROOM, 0, "nmsrs", given, n);
+	return rt_copy_out(arg + offsetof(struct kvm_msr_list, indices), indices, n * sizeof(*indices));
+}
+
+long dev_system_msr_list(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	return list_out(arg, ((struct kvm_msr_list *)copy)->nmsrs, saved, RT_ARRAY_SIZE(saved), err);
+}
+
+long dev_system_msr_feature_list(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	return list_out(arg, ((struct kvm_msr_list *)copy)->nmsrs, features, RT_ARRAY_SIZE(features), err);
+}
+
+enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret)
+{
+	if (v->irq && v->irq->rdmsr && v->irq->rdmsr(v, msr, ret) == CPU_MSR_OK)
+		return CPU_MSR_OK;
+	if (host && cpu_get_msr(v->cpu, msr, ret))
+		return CPU_MSR_OK;
+	switch (msr) {
+	case MSR_TSC_ADJUST:
+		*ret = v->tsc_adjust;
+		return host ? CPU_MSR_OK : CPU_MSR_GP;
+	case MSR_UCODE_REV:
+		*ret = v->ucode_rev ? v->ucode_rev : UCODE_REV_DEFAULT;
+		return CPU_MSR_OK;
+	case MSR_PLATFORM_INFO:
+		*ret = v->has_platform_info ? v->platform_info : CPUID_FAULTING;
+		return CPU_MSR_OK;
+	}
+	return CPU_MSR_GP;
+}
+
+/* The controller, where there is one, has agreed. */
+static enum cpu_msr write_apic_base(struct dev_vcpu *v, u64 value)
+{
+	if ((value >> v->cpu->phys_bits) || (value & APIC_BASE_RESERVED))
+		return CPU_MSR_GP;
+	v->cpu->msr.apic_base = value;
+	return CPU_MSR_OK;
+}
+
+static enum cpu_msr write_own(struct dev_vcpu *v, u32 msr, u64 value)
+{
+	switch (msr) {
+	case MSR_TSC_ADJUST:
+		v->tsc_adjust = value;
+		return CPU_MSR_OK;
+	case MSR_UCODE_REV:
+		v->ucode_rev = value;
+		return CPU_MSR_OK;
+	case MSR_PLATFORM_INFO:
+		v->platform_info = value;
+		v->has_platform_info = true;
+		return CPU_MSR_OK;
+	}
+	return CPU_MSR_GP;
+}
+
+enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
+{
+	u64 unused;
+
+	if (v->irq && v->irq->wrmsr && v->irq->wrmsr(v, msr, value) == CPU_MSR_OK && msr != MSR_APIC_BASE)
+		return CPU_MSR_OK;
+	if (host)
+		return cpu_set_msr(v->cpu, msr, value) == 0 ? CPU_MSR_OK : write_own(v, msr, value);
+	if (msr == MSR_APIC_BASE)
+		return write_apic_base(v, value);
+	/* The CPU does its own ones itself; this is asked first. */
+	return msr == MSR_UCODE_REV || cpu_get_msr(v->cpu, msr, &unused) ? CPU_MSR_OK : CPU_MSR_GP;
+}
+
+typedef bool msr_visit(struct dev_vcpu *v, struct kvm_msr_entry *entry);
+
+static bool get_one(struct dev_vcpu *v, struct kvm_msr_entry *entry)
+{
+	u64 value = 0;
+	bool known = v ? dev_msr_read(v, entry->index, true, &value) == CPU_MSR_OK : feature_value(entry->index, &value);
+
+	entry->data = value;
+	return known;
+}
+
+static bool set_one(struct dev_vcpu *v, struct kvm_msr_entry *entry)
+{
+	return dev_msr_write(v, entry->index, true, entry->data) == CPU_MSR_OK;
+}
+
+/* Number of entries done up to the first that failed; results are written back when all have been tried. */
+static long visit_msrs(struct dev_vcpu *v, u64 arg, const struct kvm_msrs *head, msr_visit *visit, bool back,
+		       struct core_err *err)
+{
+	struct kvm_msr_entry entries[MAX_IO_MSRS];
+	u64 at = arg + offsetof(struct kvm_msrs, entries);
+	u32 n = 0;
+
+	if (head->nmsrs >= MAX_IO_MSRS)
+		return core_refuse(err, RULE_MSR_ROOM, 0, "nmsrs", head->nmsrs, MAX_IO_MSRS);
+	if (rt_copy_in(entries, at, head->nmsrs * sizeof(*entries)) < 0)
+		return core_refuse(err, RULE_ARGUMENT_READ, 0, "entries", at, head->nmsrs * sizeof(*entries));
+	while (n < head->nmsrs && visit(v, &entries[n]))
+		n++;
+	if (back && rt_copy_out(at, entries, head->nmsrs * sizeof(*entries)) < 0)
+		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "entries", at, head->nmsrs * sizeof(*entries));
+	return n;
+}
+
+long dev_system_get_msrs(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	return visit_msrs(NULL, arg, copy, get_one, true, err);
+}
+
+long dev_vcpu_get_msrs(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	return visit_msrs(dev_to_vcpu(obj), arg, copy, get_one, true, err);
+}
+
+long dev_vcpu_set_msrs(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	return visit_msrs(dev_to_vcpu(obj), arg, copy, set_one, false, err);
+}

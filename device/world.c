@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device/world.c - stopping the vCPUs of a VM
+ *
+ * What needs it: slots, bindings, attributes, logging of dirty pages, devices' zones.
+ * What does not: whatever changes the memory behind an address.  Guest accesses go through
+ * the host's own page tables, so that a hole punched in a file, munmap(2),
+ * mprotect(2) or a mapping over a slot's memory are seen by the next access
+ * without our doing; nor do conversions in place, which change no page's place.
+ *
+ *   stopper                              vCPU
+ *   stopping = 1                         clear CPU_STOP
+ *   in the guest?  set CPU_STOP          in_guest = 1
+ *   wait until it is not                 stopping?  leave, wait, again
+ *
+ * Either the vCPU sees `stopping` or the stopper sees in_guest after CPU_STOP was cleared.
+ * A vCPU may sleep in a page fault of the host (userfaultfd).  After a while
+ * its thread gets a signal: the fault is given up for the time being, and the
+ * handler waits outside the guest (dev_vcpu_parked()).  What the interpreter was about
+ * to access may have moved when it goes on: if that faults then, it is tried anew.
+ */
+#include <stdatomic.h>
+#include <asm/siginfo.h>
+
+#include "device/internal.h"
+#include "device/thread.h"
+#include "device/world.h"
+#include "rt/string.h"
+#include "rt/syscall.h"
+
+/* Values of in_guest. */
+enum { OUTSIDE, INSIDE, AWAITED };
+
+#define PATIENCE_NS 1000000ULL
+
+static void ask_thread(struct dev_vcpu *v)
+{
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_signo = DEV_VCPU_SIGNAL;
+	info.si_code = DEV_VCPU_CODE;
+	rt_syscall_raw(__NR_rt_tgsigqueueinfo, rt_getpid(), v->tid, DEV_VCPU_SIGNAL, (long)&info, 0, 0);
+}
+
+static void wait_outside(struct dev_vcpu *v)
+{
+	u32 inside = INSIDE;
+
+	atomic_compare_exchange_strong(&v->in_guest, &inside, AWAITED);
+	while (v->in_guest != OUTSIDE) {
+		if (rt_futex_wait(&v->in_guest, AWAITED, PATIENCE_NS, false) == -ETIMEDOUT)
+			ask_thread(v);
+	}
+}
+
+void world_stop(struct dev_vm *vm)
+{
+	atomic_store(&vm->stopping, 1);
+	for (struct dev_vcpu *v = vm->vcpus; v; v = v->next) {
+		if (v->in_guest)
+			cpu_kick(v->cpu, CPU_STOP);
+	}
+	for (struct dev_vcpu *v = vm->vcpus; v; v = v->next) {
+		if (v->in_guest)
+			wait_outside(v);
+	}
+}
+
+void world_resume(struct dev_vm *vm, bool changed)
+{
+	if (changed)
+		vm->changes++;
+	atomic_store(&vm->stopping, 0);
+	if (vm->vcpus)
+		rt_futex_wake(&vm->stopping, 0x7fffffff, false);
+}
+
+void world_leave(struct dev_vcpu *v)
+{
+	if (atomic_exchange(&v->in_guest, OUTSIDE) == AWAITED)
+		rt_futex_wake(&v->in_guest, 1, false);
+}
+
+static void come_in(struct dev_vcpu *v)
+{
+	for (;;) {
+		atomic_store(&v->in_guest, INSIDE);
+		if (!atomic_load(&v->vm->stopping))
+			return;
+		world_leave(v);
+		rt_futex_wait(&v->vm->stopping, 1, 0, false);
+	}
+}
+
+void world_enter(struct dev_vcpu *v)
+{
+	cpu_unkick(v->cpu, CPU_STOP);
+	come_in(v);
+	if (v->seen_changes != v->vm->changes) {
+		v->seen_changes = v->vm->changes;
+		cpu_flush_memory(v->cpu);
+	}
+}
+
+void dev_vcpu_parked(void)
+{
+	struct dev_thread *t = dev_thread_here();
+	struct dev_vcpu *v = t ? t->vcpu : NULL;
+
+	/* Within a callback it is about to return, and may be reading slots. */
+	if (!v || !v->in_cpu || v->in_map || !v->vm->stopping)
+		return;
+	cpu_kick(v->cpu, CPU_STOP);
+	world_leave(v);
+	rt_futex_wait(&v->vm->stopping, 1, 0, false);
+	come_in(v);
+}
