@@ -11,7 +11,7 @@
  * S-2  An unmasked floating-point exception leaves everything but MXCSR's flags as
  *      it was.  Stubs always run with exceptions masked: the host never sees one.
  */
-#include "cpu/sse.h"
+#include "cpu/avx.h"
 
 struct row {
 	u8 class, bytes, flags, feature;
@@ -224,7 +224,10 @@ static int class_str(struct cpu *cpu, const struct cpu_insn *in)
 	u8 tmp[16];
 	const void *src;
 
-	cpu_check_sse(cpu);
+	if (in->flags & CPU_IN_VEX)
+		cpu_check_avx(cpu);
+	else
+		cpu_check_sse(cpu);
 	src = source(cpu, in, tmp);
 	cpu_copy16(r.xmm2, src);
 	memcpy(r.xmm1, cpu->fpu.xmm[in->reg], 16);
@@ -237,6 +240,8 @@ static int class_str(struct cpu *cpu, const struct cpu_insn *in)
 		cpu->reg[CPU_RCX] = (u32)r.rcx;
 	else
 		memcpy(cpu->fpu.xmm[0], r.xmm0, 16);
+	if ((in->flags & CPU_IN_VEX) && !(in->opcode & 1))
+		memset(cpu->fpu.ymmh[0], 0, 16);
 	cpu_set_arith(cpu, r.flags);
 	return CPU_NEXT;
 }
@@ -402,6 +407,15 @@ static const u8 *stub_address(const struct row *row, const struct cpu_insn *in)
 	}
 }
 
+int cpu_sse_string(struct cpu *cpu, struct cpu_insn *record)
+{
+	const struct row *row = &rows[row_of[record->map - 1][record->pp][record->opcode]];
+
+	record->cookie = (u64)(uintptr_t)stub_address(row, record) | (u64)row->bytes << 48 | (u64)row->flags << 56;
+	record->fn = class_str;
+	return class_str(cpu, record);
+}
+
 int cpu_sse(struct cpu *cpu, const struct cpu_insn *in)
 {
 	struct cpu_insn *record = (struct cpu_insn *)(uintptr_t)in;
@@ -410,7 +424,7 @@ int cpu_sse(struct cpu *cpu, const struct cpu_insn *in)
 	u8 flags;
 
 	if (in->flags & CPU_IN_VEX)
-		cpu_raise(cpu, CPU_UD, 0);
+		return cpu_avx(cpu, in);
 	row = &rows[row_of[in->map - 1][in->pp][in->opcode]];
 	if (row == rows || (in->flags & CPU_IN_LOCK) || (in->mod == 3 && (row->flags & F_MEM)) ||
 	    (in->mod != 3 && (row->flags & F_REG)) || !cpu_sse_has(cpu, row->feature))

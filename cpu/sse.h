@@ -189,7 +189,7 @@ cpu_op cpu_avx;
 /* What cpu_sse() found, in the record's cookie: the stub's address, bytes of memory and F_ flags. */
 static inline cpu_stub *cpu_cookie_stub(const struct cpu_insn *in)
 {
-	return (cpu_stub *)(in->cookie & 0xffffffffffffULL);
+	return (cpu_stub *)(uintptr_t)(in->cookie & 0xffffffffffffULL);
 }
 
 static inline unsigned cpu_cookie_bytes(const struct cpu_insn *in)

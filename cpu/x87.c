@@ -328,25 +328,12 @@ static void commit(struct cpu *cpu, const struct area *area)
 	cpu->fpu.fop = fop;
 }
 
-static unsigned modrm_of(const struct cpu_insn *in)
-{
-	unsigned rm = in->rm;
-
-	if (in->mod != 3) {
-		if (in->index != CPU_REG_ZERO || (in->base & 7) == CPU_RSP)
-			rm = 4;
-		else
-			rm = in->base >= CPU_REG_ZERO ? 5 : in->base;
-	}
-	return in->mod << 6 | (in->reg & 7) << 3 | (rm & 7);
-}
-
 static void set_pointers(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const bool wide = in->flags & CPU_IN_64;
 	const u64 rip = cpu_insn_rip(cpu, in);
 
-	cpu->fpu.fop = (u16)((in->opcode & 7) << 8 | modrm_of(in));
+	cpu->fpu.fop = (u16)((in->opcode & 7) << 8 | in->mod << 6 | (in->reg & 7) << 3 | (in->rm & 7));
 	cpu->fpu.fip = wide ? rip : (u32)rip | (u64)cpu->seg[CPU_CS].selector << 32;
 	if (in->mod != 3) {
 		const u64 offset = cpu_mask(cpu_offset(cpu, in), in->addr_size);
