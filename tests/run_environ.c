@@ -14,7 +14,8 @@ extern char **environ;
 
 static int run(int how)
 {
-	char *const argv[] = { "sh", "-c", "test \"$GMEM_TEST_VALUE\" = kept", NULL };
+	char name[] = "sh", option[] = "-c", command[] = "test \"$GMEM_TEST_VALUE\" = kept";
+	char *const argv[] = { name, option, command, NULL };
 	pid_t pid = fork();
 	int status;
 
