@@ -10,7 +10,8 @@
 
 #include "cli/cli.h"
 
-static const struct verb *const verbs[] = { &verb_run, &verb_caps, &verb_profiles, &verb_explain, &verb_doctor };
+static const struct verb *const verbs[] = { &verb_run, &verb_caps, &verb_profiles, &verb_explain, &verb_doctor,
+					     &verb_diff };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

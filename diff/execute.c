@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/*
+ * diff/execute.c - steps on the calls of this process: the real kernel, or gmem when it is preloaded
+ */
+#include "diff/diff.h"
+
+#include "diff/calls.h"
+
+/* The text of what has just been included. */
+__asm__(".section .rodata\n"
+	".global diff_calls_text\n"
+	"diff_calls_text:\n"
+	".incbin \"diff/calls.h\"\n"
+	".byte 0\n"
+	".previous\n");
+
+_Static_assert(sizeof(struct result) == sizeof(struct diff_result), "one structure, twice: calls.h stands alone");
+
+int diff_execute_begin(void)
+{
+	return begin();
+}
+
+void diff_execute(const struct diff_step *step, struct diff_result *result)
+{
+	const u64 *a = step->a;
+	struct result r = { 0, 0, 0, 0 };
+
+	switch (step->kind) {
+#define STEP(name, args, call)                                                                                         \
+	case DIFF_##name:                                                                                              \
+		r = name call;                                                                                         \
+		break;
+#include "diff/step.def"
+#undef STEP
+	default:
+		end_sequence();
+	}
+	*result = (struct diff_result){ r.ret, r.aux, r.sig, r.code };
+}
+
+const char *const diff_names[DIFF_KINDS] = {
+#define STEP(name, args, call) #name,
+#include "diff/step.def"
+#undef STEP
+};
+const unsigned diff_args[DIFF_KINDS] = {
+#define STEP(name, args, call) args,
+#include "diff/step.def"
+#undef STEP
+};
