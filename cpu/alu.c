@@ -7,6 +7,7 @@
  * look for theirs.
  */
 #include "cpu/alu.h"
+#include "cpu/block.h"
 
 CPU_LOCKED2(add, "add")
 CPU_LOCKED2(or, "or")
@@ -53,7 +54,7 @@ static inline int form_rr(struct cpu *cpu, const struct cpu_insn *in, unsigned o
 	cpu->aflags = f;
 	if (writes(op))
 		cpu_set_rm(cpu, in, size, r);
-	return CPU_NEXT;
+	return cpu_next_flags(cpu, in, f);
 }
 
 static inline int form_ri(struct cpu *cpu, const struct cpu_insn *in, unsigned op, unsigned size)
@@ -64,7 +65,7 @@ static inline int form_ri(struct cpu *cpu, const struct cpu_insn *in, unsigned o
 	cpu->aflags = f;
 	if (writes(op))
 		cpu_set_rm(cpu, in, size, r);
-	return CPU_NEXT;
+	return cpu_next_flags(cpu, in, f);
 }
 
 static inline int form_rm(struct cpu *cpu, const struct cpu_insn *in, unsigned op, unsigned size)
@@ -76,7 +77,7 @@ static inline int form_rm(struct cpu *cpu, const struct cpu_insn *in, unsigned o
 	cpu->aflags = f;
 	if (writes(op))
 		cpu_set_reg(cpu, in, size, r);
-	return CPU_NEXT;
+	return cpu_next_flags(cpu, in, f);
 }
 
 static inline int memory(struct cpu *cpu, const struct cpu_insn *in, unsigned op, unsigned size, u64 b)
@@ -89,7 +90,7 @@ static inline int memory(struct cpu *cpu, const struct cpu_insn *in, unsigned op
 	if (!writes(op)) {
 		cpu_alu(op, cpu_load(cpu, la, size, in->seg), b, size, &f);
 		cpu->aflags = f;
-		return CPU_NEXT;
+		return cpu_next_flags(cpu, in, f);
 	}
 	p = cpu_modify(cpu, la, size, in->seg);
 	if (unlikely(!p)) {
@@ -102,7 +103,7 @@ static inline int memory(struct cpu *cpu, const struct cpu_insn *in, unsigned op
 		host_store(p, size, r);
 	}
 	cpu->aflags = f;
-	return cpu_end(cpu, in);
+	return cpu_next_stored(cpu, in);
 }
 
 static inline int form_mr(struct cpu *cpu, const struct cpu_insn *in, unsigned op, unsigned size)

@@ -22,6 +22,7 @@
 
 struct cpu;
 struct cpu_insn;
+struct cpu_block;
 
 /* ---- memory and devices: given by the owner ---- */
 
@@ -287,6 +288,7 @@ struct cpu {
 	u32 stop; /* atomic accesses only: cpu_kick() */
 	u64 flags; /* use cpu_rflags() and cpu_set_rflags() */
 	const struct cpu_insn *insn; /* the one being executed */
+	const struct cpu_block *block; /* and its block */
 	u64 code_key, tlb_key;       /* mode and generation parts of tags */
 	struct cpu_tlb *tlb;
 	u64 base64[6]; /* what 64-bit addressing adds: bases of FS and GS, 0 for the others */

@@ -20,6 +20,7 @@ enum attributes {
 	L = 1 << 11,
 	E = 1 << 12,
 	W = 1 << 13,
+	S = 1 << 14,
 };
 
 struct opcode {
@@ -173,10 +174,9 @@ static void modrm32(struct decoder *d, struct cpu_insn *in, unsigned rm, int mod
 		const unsigned index = (sib >> 3 & 7) | (d->rex & 2) << 2;
 
 		base = (sib & 7) | (d->rex & 1) << 3;
-		if (index != 4) {
+		in->scale = sib >> 6; /* of a vector index also when it is number 4 */
+		if (index != 4)
 			in->index = (u8)index;
-			in->scale = sib >> 6;
-		}
 		if (in->mod == 0 && (sib & 7) == 5) {
 			base = CPU_REG_ZERO;
 			in->disp = (s32)take(d, 4);
@@ -209,11 +209,10 @@ static void modrm(struct decoder *d, struct cpu_insn *in, int mode)
 	in->reg = (b >> 3 & 7) | (d->rex & 4) << 1;
 	if (in->map == 1 && in->opcode >= 0x20 && in->opcode <= 0x23 && !(in->flags & CPU_IN_VEX))
 		in->mod = 3; /* MOV to and from CRn and DRn ignore it */
-	if (in->mod == 3)
-		in->rm = (b & 7) | (d->rex & 1) << 3;
-	else if (in->addr_size == 2)
+	in->rm = (b & 7) | (d->rex & 1) << 3;
+	if (in->mod != 3 && in->addr_size == 2)
 		modrm16(d, in, b & 7);
-	else
+	else if (in->mod != 3)
 		modrm32(d, in, b & 7, mode);
 	in->reg8 = byte_place(in, in->reg);
 	in->rm8 = byte_place(in, in->rm);
@@ -361,7 +360,7 @@ int cpu_decode(struct cpu_insn *in, const u8 *bytes, unsigned avail, int mode, u
 {
 	struct decoder d = { bytes, bytes + rt_min(avail, 15), false, 0 };
 	struct opcode o;
-	bool undefined = false;
+	bool undefined = false, quick;
 	u8 b;
 
 	memset(in, 0, sizeof(*in));
@@ -426,7 +425,11 @@ int cpu_decode(struct cpu_insn *in, const u8 *bytes, unsigned avail, int mode, u
 	if ((in->flags & CPU_IN_LOCK) && (!(o.attributes & L) || in->mod == 3))
 		o = (struct opcode){ E, op_undefined };
 	in->fn = o.fn == op_undefined || o.fn == op_too_long ? NULL : cpu_quick(in);
-	if (!in->fn)
+	quick = in->fn;
+	if (!quick)
 		in->fn = o.fn;
-	return (o.attributes & E) || ((o.attributes & W) && in->mod != 3) ? CPU_DECODE_ENDS : CPU_DECODE_ON;
+	if (o.attributes & E)
+		return CPU_DECODE_ENDS;
+	/* Quick handlers look after their stores themselves. */
+	return !quick && ((o.attributes & S) || ((o.attributes & W) && in->mod != 3)) ? CPU_DECODE_ENDS : CPU_DECODE_ON;
 }

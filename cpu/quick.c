@@ -6,6 +6,7 @@
  * of the opcode table would.
  */
 #include "cpu/alu.h"
+#include "cpu/block.h"
 #include "cpu/stack.h"
 
 /* ---- moves ---- */
@@ -14,27 +15,27 @@
 	static int mov_rr##size(struct cpu *cpu, const struct cpu_insn *in)                                            \
 	{                                                                                                              \
 		cpu_set_rm(cpu, in, size, cpu_get_reg(cpu, in, size));                                                 \
-		return CPU_NEXT;                                                                                       \
+		return cpu_next(cpu, in);                                                                              \
 	}                                                                                                              \
 	static int mov_ri##size(struct cpu *cpu, const struct cpu_insn *in)                                            \
 	{                                                                                                              \
 		cpu_set_rm(cpu, in, size, (u64)in->imm);                                                               \
-		return CPU_NEXT;                                                                                       \
+		return cpu_next(cpu, in);                                                                              \
 	}                                                                                                              \
 	static int mov_rm##size(struct cpu *cpu, const struct cpu_insn *in)                                            \
 	{                                                                                                              \
 		cpu_set_reg(cpu, in, size, cpu_load(cpu, cpu_addr(cpu, in, size, false), size, in->seg));              \
-		return CPU_NEXT;                                                                                       \
+		return cpu_next(cpu, in);                                                                              \
 	}                                                                                                              \
 	static int mov_mr##size(struct cpu *cpu, const struct cpu_insn *in)                                            \
 	{                                                                                                              \
 		cpu_store(cpu, cpu_addr(cpu, in, size, true), size, cpu_get_reg(cpu, in, size), in->seg);              \
-		return cpu_end(cpu, in);                                                                               \
+		return cpu_next_stored(cpu, in);                                                                               \
 	}                                                                                                              \
 	static int mov_mi##size(struct cpu *cpu, const struct cpu_insn *in)                                            \
 	{                                                                                                              \
 		cpu_store(cpu, cpu_addr(cpu, in, size, true), size, (u64)in->imm, in->seg);                            \
-		return cpu_end(cpu, in);                                                                               \
+		return cpu_next_stored(cpu, in);                                                                               \
 	}
 MOVES(1)
 MOVES(2)
@@ -52,30 +53,30 @@ static cpu_op *move(const struct cpu_insn *in, unsigned form)
 static int movzx_b(struct cpu *cpu, const struct cpu_insn *in)
 {
 	cpu->reg[in->reg] = cpu_load(cpu, cpu_addr(cpu, in, 1, false), 1, in->seg);
-	return CPU_NEXT;
+	return cpu_next(cpu, in);
 }
 
 static int movzx_br(struct cpu *cpu, const struct cpu_insn *in)
 {
 	cpu->reg[in->reg] = *cpu_byte(cpu, in->rm8);
-	return CPU_NEXT;
+	return cpu_next(cpu, in);
 }
 
 static int lea8(struct cpu *cpu, const struct cpu_insn *in)
 {
 	cpu->reg[in->reg] = cpu_offset(cpu, in);
-	return CPU_NEXT;
+	return cpu_next(cpu, in);
 }
 
 static int lea4(struct cpu *cpu, const struct cpu_insn *in)
 {
 	cpu->reg[in->reg] = (u32)cpu_offset(cpu, in);
-	return CPU_NEXT;
+	return cpu_next(cpu, in);
 }
 
 static int nothing(struct cpu *cpu, const struct cpu_insn *in)
 {
-	return CPU_NEXT;
+	return cpu_next(cpu, in);
 }
 
 /* ---- INC, DEC of a register ---- */
@@ -86,14 +87,14 @@ static int nothing(struct cpu *cpu, const struct cpu_insn *in)
 		u16 f = cpu->aflags;                                                                                   \
 		cpu->reg[in->rm] = (u32)cpu_##name(cpu->reg[in->rm], 4, &f);                                           \
 		cpu->aflags = f;                                                                                       \
-		return CPU_NEXT;                                                                                       \
+		return cpu_next_flags(cpu, in, f);                                                                     \
 	}                                                                                                              \
 	static int name##8(struct cpu *cpu, const struct cpu_insn *in)                                                 \
 	{                                                                                                              \
 		u16 f = cpu->aflags;                                                                                   \
 		cpu->reg[in->rm] = cpu_##name(cpu->reg[in->rm], 8, &f);                                                \
 		cpu->aflags = f;                                                                                       \
-		return CPU_NEXT;                                                                                       \
+		return cpu_next_flags(cpu, in, f);                                                                     \
 	}
 UNARY(inc)
 UNARY(dec)
@@ -110,7 +111,7 @@ UNARY(dec)
 			: "cc");                                                                                       \
 		cpu_set(cpu, in->rm, size, a);                                                                         \
 		cpu->aflags = (u16)flags;                                                                              \
-		return CPU_NEXT;                                                                                       \
+		return cpu_next(cpu, in);                                                                              \
 	}
 SHIFT_QUICK(shl, 4, "l", "k")
 SHIFT_QUICK(shl, 8, "q", "q")
@@ -121,49 +122,49 @@ SHIFT_QUICK(sar, 8, "q", "q")
 
 /* ---- 64-bit code: branches and the stack ---- */
 
-static inline int jump(struct cpu *cpu, const struct cpu_insn *in, bool taken)
+int cpu_jcc64(struct cpu *cpu, const struct cpu_insn *in)
 {
-	u64 target = cpu->rip + in->end + (taken ? (u64)in->imm : 0);
-
-	if (unlikely((u64)((s64)(target << 16) >> 16) != target) && !cpu_canonical(cpu, target))
-		cpu_raise(cpu, CPU_GP, 0);
-	cpu->rip = target;
-	return CPU_JUMP;
+	return cpu_jcc64_inline(cpu, in, cpu->aflags);
 }
 
-#define JCC(cc)                                                                                                        \
-	static int jcc##cc(struct cpu *cpu, const struct cpu_insn *in)                                                 \
-	{                                                                                                              \
-		return jump(cpu, in, cpu_cond(cpu->aflags, cc));                                                       \
-	}                                                                                                              \
+static cpu_op *jcc(struct cpu_insn *in)
+{
+	static const u16 masks[8] = { 1, CPU_F_CF << 8, CPU_F_ZF << 8, (CPU_F_CF | CPU_F_ZF) << 8, CPU_F_SF << 8, CPU_F_PF << 8,
+				      2, 2 | CPU_F_ZF << 8 };
+
+	in->disp = masks[in->opcode >> 1 & 7];
+	return cpu_jcc64;
+}
+
+#define CONDITION(cc)                                                                                                  \
 	static int cmov4_##cc(struct cpu *cpu, const struct cpu_insn *in)                                              \
 	{                                                                                                              \
 		cpu->reg[in->reg] = (u32)cpu->reg[cpu_cond(cpu->aflags, cc) ? in->rm : in->reg];                       \
-		return CPU_NEXT;                                                                                       \
+		return cpu_next(cpu, in);                                                                              \
 	}                                                                                                              \
 	static int cmov8_##cc(struct cpu *cpu, const struct cpu_insn *in)                                              \
 	{                                                                                                              \
 		cpu->reg[in->reg] = cpu->reg[cpu_cond(cpu->aflags, cc) ? in->rm : in->reg];                            \
-		return CPU_NEXT;                                                                                       \
+		return cpu_next(cpu, in);                                                                              \
 	}                                                                                                              \
 	static int set##cc(struct cpu *cpu, const struct cpu_insn *in)                                                 \
 	{                                                                                                              \
 		*cpu_byte(cpu, in->rm8) = cpu_cond(cpu->aflags, cc);                                                   \
-		return CPU_NEXT;                                                                                       \
+		return cpu_next(cpu, in);                                                                              \
 	}
-JCC(0) JCC(1) JCC(2) JCC(3) JCC(4) JCC(5) JCC(6) JCC(7) JCC(8) JCC(9) JCC(10) JCC(11) JCC(12) JCC(13) JCC(14) JCC(15)
+CONDITION(0) CONDITION(1) CONDITION(2) CONDITION(3) CONDITION(4) CONDITION(5) CONDITION(6) CONDITION(7)
+CONDITION(8) CONDITION(9) CONDITION(10) CONDITION(11) CONDITION(12) CONDITION(13) CONDITION(14) CONDITION(15)
 
 #define CONDITIONS(name)                                                                                               \
 	{ name##0, name##1, name##2,  name##3,	name##4,  name##5,  name##6,  name##7,                                 \
 	  name##8, name##9, name##10, name##11, name##12, name##13, name##14, name##15 }
-static cpu_op *const jccs[16] = CONDITIONS(jcc);
 static cpu_op *const cmov4s[16] = CONDITIONS(cmov4_);
 static cpu_op *const cmov8s[16] = CONDITIONS(cmov8_);
 static cpu_op *const sets[16] = CONDITIONS(set);
 
 static int jmp64(struct cpu *cpu, const struct cpu_insn *in)
 {
-	return jump(cpu, in, true);
+	return cpu_jump64(cpu, cpu->rip + in->end + (u64)in->imm);
 }
 
 static int push64(struct cpu *cpu, const struct cpu_insn *in)
@@ -172,7 +173,7 @@ static int push64(struct cpu *cpu, const struct cpu_insn *in)
 
 	cpu_store(cpu, rsp, 8, cpu->reg[in->rm], CPU_SS);
 	cpu->reg[CPU_RSP] = rsp;
-	return cpu_end(cpu, in);
+	return cpu_next_stored(cpu, in);
 }
 
 static int pop64(struct cpu *cpu, const struct cpu_insn *in)
@@ -181,7 +182,7 @@ static int pop64(struct cpu *cpu, const struct cpu_insn *in)
 
 	cpu->reg[CPU_RSP] = rsp + 8;
 	cpu->reg[in->rm] = v;
-	return CPU_NEXT;
+	return cpu_next(cpu, in);
 }
 
 static int call64(struct cpu *cpu, const struct cpu_insn *in)
@@ -212,7 +213,7 @@ static cpu_op *alu(const struct cpu_insn *in, unsigned op, bool to_reg)
 	return to_reg ? NULL : cpu_alu_op(op, in->size, CPU_FORM_RR);
 }
 
-static cpu_op *one_byte(const struct cpu_insn *in)
+static cpu_op *one_byte(struct cpu_insn *in)
 {
 	const u8 o = in->opcode;
 	const bool wide = in->flags & CPU_IN_64, word = in->size >= 4;
@@ -222,7 +223,7 @@ static cpu_op *one_byte(const struct cpu_insn *in)
 	if ((o & 0xf0) == 0x50 && wide && in->size == 8)
 		return o & 8 ? pop64 : push64;
 	if ((o & 0xf0) == 0x70 && wide)
-		return jccs[o & 15];
+		return jcc(in);
 	switch (o) {
 	case 0x80:
 	case 0x81:
@@ -279,12 +280,12 @@ static cpu_op *one_byte(const struct cpu_insn *in)
 	return NULL;
 }
 
-static cpu_op *two_bytes(const struct cpu_insn *in)
+static cpu_op *two_bytes(struct cpu_insn *in)
 {
 	const u8 o = in->opcode;
 
 	if ((o & 0xf0) == 0x80 && (in->flags & CPU_IN_64))
-		return jccs[o & 15];
+		return jcc(in);
 	if ((o & 0xf0) == 0x40 && is_reg(in) && in->size >= 4)
 		return in->size == 8 ? cmov8s[o & 15] : cmov4s[o & 15];
 	if ((o & 0xf0) == 0x90 && is_reg(in))
@@ -294,7 +295,7 @@ static cpu_op *two_bytes(const struct cpu_insn *in)
 	return NULL;
 }
 
-cpu_op *cpu_quick(const struct cpu_insn *in)
+cpu_op *cpu_quick(struct cpu_insn *in)
 {
 	if (in->flags & CPU_IN_VEX)
 		return NULL;

@@ -12,11 +12,13 @@
  * every execution: nobody ever tells the CPU that code has changed.
  *
  * A handler executes one record.  While it runs, cpu->insn is the record and
- * cpu->rip the start of the *block*: a record knows its distance.
+ * cpu->rip the start of the *block*: a record knows its distance.  A quick handler jumps
+ * to the next record's itself (cpu_next()); at most the block's length deep where the compiler makes calls of that.
  *
- * R-1  A block ends behind every instruction that may write memory (attributes E
- *      and W in opcode.def): its own stores are seen by the next instruction, those
- *      of others after the next taken branch at the latest.
+ * R-1  Behind every instruction that may write memory the block ends (attributes E, W
+ *      and S in opcode.def), or its handler compares it again (cpu_next_stored()): its own
+ *      stores are seen by the next instruction, those of others after the next
+ *      taken branch at the latest.
  * R-2  A handler changes registers and flags after its last memory access and its
  *      last check.  So whatever leaves it (exception, exit, host fault) leaves
  *      the state from before the instruction, and executing it again is right.
@@ -28,7 +30,7 @@
  * R-5  While TF, an interrupt shadow, the owner's single step or an armed
  *      breakpoint is in force, instructions are executed one by one (step()).
  */
-#include "cpu/access.h"
+#include "cpu/block.h"
 #include "cpu/debug.h"
 #include "cpu/ops.h"
 #include "rt/alloc.h"
@@ -37,22 +39,10 @@ enum {
 	BLOCKS = 8192,
 	POOL = 65536,
 	BLOCK_INSNS = 16,
-	BLOCK_WORDS = 8,
-	BLOCK_BYTES = 8 * (BLOCK_WORDS - 1),
+	BLOCK_BYTES = 16 * (CPU_BLOCK_VECTORS - 1),
 	FETCHES = 64,
 	CROSSES = 16,
 	MAX_LENGTH = 15,
-};
-
-struct cpu_block {
-	u64 rip, key;
-	const u8 *compare; /* words of memory to compare with raw[] */
-	struct cpu_insn *insn;
-	u64 mask_first, mask_last;
-	u64 raw[BLOCK_WORDS];
-	const u8 *host;
-	u64 gpa;
-	u32 words;
 };
 
 struct cross {
@@ -147,37 +137,23 @@ void cpu_exit_now(struct cpu *cpu, enum cpu_exit why)
 
 /* ---- blocks ---- */
 
-typedef u64 __attribute__((aligned(1), may_alias)) word;
-
-static inline bool same(const struct cpu_block *b)
+/* What to compare for n bytes at host: whole vectors, which must not reach into the next page. */
+static void remember(struct cpu_block *b, const u8 *host, unsigned n, const u8 *bytes)
 {
-	const volatile word *p = (const volatile word *)b->compare;
-	const u32 last = b->words - 1;
-	u64 diff = (p[0] & b->mask_first) ^ b->raw[0];
+	const unsigned off = (unsigned)((uintptr_t)host & RT_PAGE_MASK);
+	unsigned vectors = (n + 15) / 16, shift = 0;
 
-	if (last) {
-		for (u32 i = 1; i < last; i++)
-			diff |= p[i] ^ b->raw[i];
-		diff |= (p[last] & b->mask_last) ^ b->raw[last];
-	}
-	return !diff;
-}
-
-/* What to compare for n bytes at host: whole words, which must not reach into the next page. */
-static void remember(struct cpu_block *b, const u8 *host, unsigned n)
-{
-	unsigned off = (unsigned)((uintptr_t)host & RT_PAGE_MASK);
-	unsigned words = (n + 7) / 8, shift = 0;
-
-	if (off + 8 * words > RT_PAGE_SIZE)
-		shift = off + 8 * words - (unsigned)RT_PAGE_SIZE;
-	words = (n + shift + 7) / 8;
+	if (off + 16 * vectors > RT_PAGE_SIZE)
+		shift = off + 16 * vectors - (unsigned)RT_PAGE_SIZE;
+	vectors = (n + shift + 15) / 16;
 	b->compare = host - shift;
-	b->words = words;
-	b->mask_first = ~0ULL << (8 * shift);
-	b->mask_last = (n + shift) % 8 ? ~0ULL >> (64 - 8 * ((n + shift) % 8)) : ~0ULL;
-	if (words == 1)
-		b->mask_first &= b->mask_last;
+	b->last = vectors - 1;
+	b->first_mask = (u16)(0xffff << shift);
+	b->last_mask = (u16)(0xffff >> (16 * vectors - n - shift));
+	if (vectors == 1)
+		b->first_mask &= b->last_mask;
+	memset(b->raw, 0, sizeof(b->raw));
+	memcpy(&b->raw[0][shift], bytes, n);
 }
 
 static void end_record(struct cpu_insn *in, unsigned start)
@@ -241,12 +217,15 @@ static void copy_code(u8 *buf, const u8 *host, unsigned n)
 /* One instruction whose bytes may lie in two pages, into two records of the caller. */
 static struct cpu_insn *decode_one(struct cpu *cpu, u64 la, struct cross *c)
 {
+	/* No block: what stores in it ends there. */
+	static const struct cpu_block none = { .compare = (const u8 *)"................", .first_mask = 0xffff };
 	const unsigned limit = within_limit(cpu), rest = (unsigned)(RT_PAGE_SIZE - (la & RT_PAGE_MASK));
 	unsigned n = (unsigned)rt_min(rt_min(rest, MAX_LENGTH), limit);
 	u8 bytes[MAX_LENGTH] = { 0 };
 	u64 gpa;
 	int r;
 
+	cpu->block = &none;
 	copy_code(bytes, fetch(cpu, la, &gpa), n);
 	if (c->insn[0].fn && c->key == cpu->code_key && c->insn[0].length <= n && !memcmp(c->bytes, bytes, c->insn[0].length))
 		return c->insn;
@@ -273,7 +252,7 @@ static struct cpu_insn *build(struct cpu *cpu, struct cpu_block *b, u64 la, cons
 	struct cpu_cache *c = cpu->cache;
 	const int mode = (int)(cpu->code_key & 3);
 	const unsigned avail = (unsigned)rt_min(rt_min(RT_PAGE_SIZE - (la & RT_PAGE_MASK), BLOCK_BYTES), within_limit(cpu));
-	u8 bytes[8 * BLOCK_WORDS + 8] = { 0 };
+	u8 bytes[BLOCK_BYTES] = { 0 };
 	unsigned n = 0, count = 0;
 	struct cpu_insn *insn;
 
@@ -302,10 +281,8 @@ static struct cpu_insn *build(struct cpu *cpu, struct cpu_block *b, u64 la, cons
 		return NULL;
 	end_record(&insn[count], n);
 	c->used += count + 1;
-	remember(b, host, n);
-	memset(b->raw, 0, sizeof(b->raw));
-	memcpy((u8 *)b->raw + (host - b->compare), bytes, n);
-	b->host = host;
+	remember(b, host, n, bytes);
+	b->host = (u64)(uintptr_t)host;
 	b->gpa = gpa;
 	b->key = cpu->code_key;
 	b->insn = insn;
@@ -327,10 +304,12 @@ static __attribute__((noinline)) const struct cpu_insn *find(struct cpu *cpu, u6
 
 	within_limit(cpu);
 	host = fetch(cpu, wrapped(cpu, la), &gpa);
-	if (b->insn && b->rip == la && b->host == host && !((b->key ^ cpu->code_key) & 3) && same(b)) {
+	if (b->insn && b->rip == la && b->host == (u64)(uintptr_t)host && !((b->key ^ cpu->code_key) & 3) && cpu_block_same(b)) {
 		b->key = cpu->code_key;
+		cpu->block = b;
 		return b->insn;
 	}
+	cpu->block = b;
 	insn = build(cpu, b, la, host, gpa);
 	return insn ? insn : decode_one(cpu, wrapped(cpu, la), &cpu->cache->cross[la >> 12 & (CROSSES - 1)]);
 }
@@ -346,7 +325,7 @@ bool cpu_block_page(const struct cpu *cpu, u64 host_page, u64 *gpa)
 	for (unsigned i = 0; i < BLOCKS; i++) {
 		const struct cpu_block *b = &cpu->cache->blocks[i];
 
-		if (b->insn && ((u64)(uintptr_t)b->host & ~RT_PAGE_MASK) == host_page) {
+		if (b->insn && (b->host & ~RT_PAGE_MASK) == host_page) {
 			*gpa = b->gpa & ~RT_PAGE_MASK;
 			return true;
 		}
@@ -481,15 +460,16 @@ static int loop(struct cpu *cpu)
 		}
 		la = cpu->rip + cpu->code_base;
 		b = block_slot(cpu, la);
-		cpu->insn = NULL;
-		if (likely(b->rip == la && b->key == cpu->code_key && same(b)))
-			in = b->insn;
+		cpu_set_insn(cpu, NULL);
+		if (likely(b->rip == la && b->key == cpu->code_key && cpu_block_same(b)))
+			cpu->block = b, in = b->insn;
 		else
 			in = find(cpu, la);
+		/* A handler may have gone on by itself: cpu->insn is where it got to. */
 		do {
 			cpu->insn = in;
 			r = in->fn(cpu, in);
-			in++;
+			in = cpu->insn + 1;
 		} while (r == CPU_NEXT);
 	}
 	return 0;
