@@ -156,7 +156,6 @@ int op_alu_rm_r(struct cpu *cpu, const struct cpu_insn *in)
 	return cpu_alu_op(in->opcode >> 3, in->size, in->mod == 3 ? CPU_FORM_RR : CPU_FORM_MR)(cpu, in);
 }
 
-/* With two registers the decoder's quick form has swapped them; here the destination is reg. */
 int op_alu_r_rm(struct cpu *cpu, const struct cpu_insn *in)
 {
 	u16 f = cpu->aflags;
@@ -166,7 +165,8 @@ int op_alu_r_rm(struct cpu *cpu, const struct cpu_insn *in)
 		return cpu_alu_op(in->opcode >> 3, in->size, CPU_FORM_RM)(cpu, in);
 	r = cpu_alu(in->opcode >> 3, cpu_get_reg(cpu, in, in->size), cpu_get_rm(cpu, in, in->size), in->size, &f);
 	cpu->aflags = f;
-	cpu_set_reg(cpu, in, in->size, r);
+	if (writes(in->opcode >> 3))
+		cpu_set_reg(cpu, in, in->size, r);
 	return CPU_NEXT;
 }
 

@@ -296,38 +296,61 @@ static u64 host_cmpxchg(void *p, unsigned size, u64 expected, u64 v)
 	return cpu_mask(expected, size);
 }
 
+/* Whether a failed one clears the upper half of a 32-bit destination differs between vendors: the host decides. */
+static int cmpxchg_reg(struct cpu *cpu, const struct cpu_insn *in)
+{
+	const unsigned size = in->size;
+	const u64 old = cpu_get_rm(cpu, in, size), r = cpu->reg[in->reg];
+	u64 a = cpu->reg[CPU_RAX], m = cpu->reg[in->rm];
+	u16 f = cpu->aflags;
+
+	cpu_sub(a, old, size, &f);
+	cpu->aflags = f;
+	if (size == 1) {
+		if (old == (u8)a)
+			*cpu_byte(cpu, in->rm8) = *cpu_byte(cpu, in->reg8);
+		else
+			cpu_set(cpu, CPU_RAX, 1, old);
+		return CPU_NEXT;
+	}
+	if (in->rm == CPU_RAX) {
+		cpu_set(cpu, CPU_RAX, size, r);
+		return CPU_NEXT;
+	}
+	if (size == 2)
+		__asm__("cmpxchgw %w2, %w0" : "+r"(m), "+a"(a) : "r"(r) : "cc");
+	else if (size == 4)
+		__asm__("cmpxchgl %k2, %k0" : "+r"(m), "+a"(a) : "r"(r) : "cc");
+	else
+		__asm__("cmpxchgq %2, %0" : "+r"(m), "+a"(a) : "r"(r) : "cc");
+	cpu->reg[in->rm] = m;
+	cpu->reg[CPU_RAX] = a;
+	return CPU_NEXT;
+}
+
 int op_cmpxchg(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const unsigned size = in->size;
 	const u64 a = cpu_get(cpu, CPU_RAX, size), r = cpu_get_reg(cpu, in, size);
-	u64 old, la = 0;
 	u16 f = cpu->aflags;
-	void *p = NULL;
+	u64 old, la;
+	void *p;
 
-	if (in->mod == 3) {
-		old = cpu_get_rm(cpu, in, size);
+	if (in->mod == 3)
+		return cmpxchg_reg(cpu, in);
+	la = cpu_addr(cpu, in, size, true);
+	p = cpu_modify(cpu, la, size, in->seg);
+	if (p) {
+		/* Without LOCK it is one here too: no harm. */
+		old = host_cmpxchg(p, size, a, r);
 	} else {
-		la = cpu_addr(cpu, in, size, true);
-		p = cpu_modify(cpu, la, size, in->seg);
-		if (p) {
-			/* Without LOCK it is one here too: no harm. */
-			old = host_cmpxchg(p, size, a, r);
-		} else {
-			old = cpu_load(cpu, la, size, in->seg);
-			cpu_store(cpu, la, size, old == a ? r : old, in->seg);
-		}
+		old = cpu_load(cpu, la, size, in->seg);
+		cpu_store(cpu, la, size, old == a ? r : old, in->seg);
 	}
 	cpu_sub(a, old, size, &f);
 	cpu->aflags = f;
-	if (old == a) {
-		if (in->mod == 3)
-			cpu_set_rm(cpu, in, size, r);
-	} else {
+	if (old != a)
 		cpu_set(cpu, CPU_RAX, size, old);
-		/* A 32-bit register destination is written back, which clears its upper half. */
-		if (in->mod == 3)
-			cpu_set_rm(cpu, in, size, old);
-	}
 	return CPU_NEXT;
 }
 

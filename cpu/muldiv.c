@@ -4,16 +4,17 @@
  */
 #include "cpu/alu.h"
 
-/* MUL and IMUL of the accumulator: low and high half; AL is clobbered last, by SETO. */
+/* Undefined flags: some processors leave them alone, so that the guest's go in.  RAX is clobbered last, by SETO. */
 #define WIDE_SIZE(insn, suffix, operand)                                                                               \
-	__asm__(insn suffix " " operand "\n\tmov %%rax, %2" CPU_FLAGS_OUT                                              \
-		: "+&a"(a), "+&d"(d), "=&r"(product)                                                                   \
+	__asm__("sahf\n\tmov %2, %%rax\n\t" insn suffix " " operand "\n\tmov %%rax, %2" CPU_FLAGS_OUT               \
+		: "+&a"(flags), "+&d"(d), "+&r"(a)                                                                     \
 		: "r"(b)                                                                                               \
 		: "cc")
+/* MUL and IMUL of the accumulator: low and high half. */
 #define WIDE(name, insn)                                                                                               \
 	static void name(u64 *low, u64 *high, u64 b, unsigned size, u16 *f)                                            \
 	{                                                                                                              \
-		u64 a = *low, d = *high, product;                                                                      \
+		u64 a = *low, d = *high, flags = *f;                                                                   \
 		switch (size) {                                                                                        \
 		case 1:                                                                                                \
 			WIDE_SIZE(insn, "b", "%b3");                                                                   \
@@ -27,8 +28,8 @@
 		default:                                                                                               \
 			WIDE_SIZE(insn, "q", "%3");                                                                    \
 		}                                                                                                      \
-		*f = (u16)a;                                                                                           \
-		*low = product;                                                                                        \
+		*f = (u16)flags;                                                                                       \
+		*low = a;                                                                                              \
 		*high = d;                                                                                             \
 	}
 WIDE(wide_mul, "mul")
@@ -38,7 +39,7 @@ static void multiply(struct cpu *cpu, const struct cpu_insn *in, u64 b)
 {
 	const unsigned size = in->size;
 	u64 low = cpu->reg[CPU_RAX], high = cpu->reg[CPU_RDX];
-	u16 f;
+	u16 f = cpu->aflags;
 
 	if ((in->reg & 7) == 5)
 		wide_imul(&low, &high, b, size, &f);
@@ -162,17 +163,17 @@ int op_muldiv(struct cpu *cpu, const struct cpu_insn *in)
 
 static u64 narrow_imul(u64 a, u64 b, unsigned size, u16 *f)
 {
-	u64 flags;
+	u64 flags = *f;
 
 	switch (size) {
 	case 2:
-		__asm__("imulw %w2, %w0" CPU_FLAGS_OUT : "+r"(a), "=&a"(flags) : "r"(b) : "cc");
+		__asm__("sahf\n\timulw %w2, %w0" CPU_FLAGS_OUT : "+r"(a), "+&a"(flags) : "r"(b) : "cc");
 		break;
 	case 4:
-		__asm__("imull %k2, %k0" CPU_FLAGS_OUT : "+r"(a), "=&a"(flags) : "r"(b) : "cc");
+		__asm__("sahf\n\timull %k2, %k0" CPU_FLAGS_OUT : "+r"(a), "+&a"(flags) : "r"(b) : "cc");
 		break;
 	default:
-		__asm__("imulq %2, %0" CPU_FLAGS_OUT : "+r"(a), "=&a"(flags) : "r"(b) : "cc");
+		__asm__("sahf\n\timulq %2, %0" CPU_FLAGS_OUT : "+r"(a), "+&a"(flags) : "r"(b) : "cc");
 	}
 	*f = (u16)flags;
 	return a;
@@ -181,7 +182,7 @@ static u64 narrow_imul(u64 a, u64 b, unsigned size, u16 *f)
 int op_imul2(struct cpu *cpu, const struct cpu_insn *in)
 {
 	u64 b = cpu_get_operand(cpu, in, in->size), r;
-	u16 f;
+	u16 f = cpu->aflags;
 
 	r = narrow_imul(cpu->reg[in->reg], b, in->size, &f);
 	cpu_set(cpu, in->reg, in->size, r);
@@ -192,7 +193,7 @@ int op_imul2(struct cpu *cpu, const struct cpu_insn *in)
 int op_imul3(struct cpu *cpu, const struct cpu_insn *in)
 {
 	u64 b = cpu_get_operand(cpu, in, in->size), r;
-	u16 f;
+	u16 f = cpu->aflags;
 
 	r = narrow_imul(b, (u64)in->imm, in->size, &f);
 	cpu_set(cpu, in->reg, in->size, r);

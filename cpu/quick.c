@@ -205,12 +205,24 @@ static bool is_reg(const struct cpu_insn *in)
 	return in->mod == 3;
 }
 
-static cpu_op *alu(const struct cpu_insn *in, unsigned op, bool to_reg)
+/* Two registers: the forms have their destination in rm. */
+static void swap(struct cpu_insn *in)
+{
+	const u8 reg = in->reg, reg8 = in->reg8;
+
+	in->reg = in->rm;
+	in->reg8 = in->rm8;
+	in->rm = reg;
+	in->rm8 = reg8;
+}
+
+static cpu_op *alu(struct cpu_insn *in, unsigned op, bool to_reg)
 {
 	if (!is_reg(in))
 		return cpu_alu_op(op, in->size, to_reg ? CPU_FORM_RM : CPU_FORM_MR);
-	/* Two registers: the form with the destination in rm, or none. */
-	return to_reg ? NULL : cpu_alu_op(op, in->size, CPU_FORM_RR);
+	if (to_reg)
+		swap(in);
+	return cpu_alu_op(op, in->size, CPU_FORM_RR);
 }
 
 static cpu_op *one_byte(struct cpu_insn *in)
@@ -238,7 +250,10 @@ static cpu_op *one_byte(struct cpu_insn *in)
 		return move(in, is_reg(in) ? CPU_FORM_RR : CPU_FORM_MR);
 	case 0x8a:
 	case 0x8b:
-		return is_reg(in) ? NULL : move(in, CPU_FORM_RM);
+		if (!is_reg(in))
+			return move(in, CPU_FORM_RM);
+		swap(in);
+		return move(in, CPU_FORM_RR);
 	case 0x8d:
 		if (is_reg(in) || (in->flags & CPU_IN_SLOW) || !word)
 			return NULL;

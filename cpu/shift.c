@@ -182,7 +182,7 @@ int op_rorx(struct cpu *cpu, const struct cpu_insn *in)
 	u64 a;
 
 	need(cpu, in, CPU_HAS_BMI2);
-	if (in->pp != CPU_PP_F2)
+	if (in->pp != CPU_PP_F2 || in->vvvv)
 		cpu_raise(cpu, CPU_UD, 0);
 	a = cpu_get_operand(cpu, in, size);
 	if (count)

@@ -10,6 +10,7 @@
 #ifndef GMEM_TESTS_CPU_GUEST_H
 #define GMEM_TESTS_CPU_GUEST_H
 
+#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
