@@ -7,7 +7,7 @@
  */
 #include "core/limits.h"
 #include "core/profile.h"
-#include "uapi/kvm_vcpu.h"
+#include "uapi/kvm_irq.h"
 
 bool core_sys_has_gmem(const struct core_sys *sys)
 {
@@ -191,6 +191,16 @@ static u64 xsave_size(const struct core_sys *sys, int scope)
 static u64 quirks(const struct core_sys *sys, int scope)
 {
 	return CORE_QUIRKS;
+}
+
+static u64 irq_routes(const struct core_sys *sys, int scope)
+{
+	return KVM_MAX_IRQ_ROUTES;
+}
+
+static u64 x2apic_api(const struct core_sys *sys, int scope)
+{
+	return KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
 }
 
 int core_cap(const struct core_sys *sys, int scope, u32 cap)

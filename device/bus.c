@@ -117,7 +117,7 @@ static bool bus_mmio(void *ctx, u64 gpa, void *data, unsigned len, bool write)
 
 	if (v->irq && v->irq->mmio && v->irq->mmio(v, gpa, data, len, write))
 		return true;
-	return write && dev_coalesce(v, gpa, data, len, false);
+	return write && (dev_ioeventfd(v, gpa, data, len, false) || dev_coalesce(v, gpa, data, len, false));
 }
 
 static bool bus_pio(void *ctx, u16 port, void *data, unsigned size, bool write)
@@ -126,7 +126,7 @@ static bool bus_pio(void *ctx, u16 port, void *data, unsigned size, bool write)
 
 	if (v->irq && v->irq->pio && v->irq->pio(v, port, data, size, write))
 		return true;
-	return write && dev_coalesce(v, port, data, size, true);
+	return write && (dev_ioeventfd(v, port, data, size, true) || dev_coalesce(v, port, data, size, true));
 }
 
 static int bus_irq_pending(void *ctx)

@@ -59,6 +59,12 @@ bool dev_dirty_ring_full(const struct dev_vcpu *v);
 /* device/coalesced.c */
 bool dev_coalesce(struct dev_vcpu *v, u64 addr, const void *data, unsigned len, bool pio);
 
+/* device/ioeventfd.c */
+bool dev_ioeventfd(struct dev_vcpu *v, u64 addr, const void *data, unsigned len, bool pio);
+
+/* device/irqchip.c: false when the capability is not one of its own. */
+bool dev_irq_enable_cap(struct dev_vm *vm, const struct kvm_enable_cap *args, long *ret, struct core_err *err);
+
 /* device/regs.c, device/events.c */
 int dev_sync_load(struct dev_vcpu *v);
 void dev_sync_store(struct dev_vcpu *v);

@@ -17,6 +17,7 @@
 #define MSR_UCODE_REV	      0x8b
 #define MSR_PLATFORM_INFO     0xce
 #define MSR_ARCH_CAPABILITIES 0x10a
+#define MSR_TSC_DEADLINE      0x6e0
 #define MSR_TSC_AUX	      0xc0000103
 #define UCODE_REV_DEFAULT     0x100000000ULL
 #define APIC_BASE_RESERVED    0x2ffULL & ~0x100ULL /* all but BSP and enable: no x2APIC without a controller */
@@ -27,7 +28,7 @@ static const u32 saved[] = {
 	0x174, 0x175, 0x176, /* SYSENTER_CS, ESP, EIP */
 	0xc0000081, 0x277, /* STAR, PAT */
 	0xc0000083, 0xc0000102, 0xc0000084, 0xc0000082, /* CSTAR, KERNEL_GS_BASE, SYSCALL_MASK, LSTAR */
-	MSR_TSC, MSR_TSC_AUX, MSR_TSC_ADJUST, 0x1a0 /* MISC_ENABLE */, MSR_PLATFORM_INFO,
+	MSR_TSC, MSR_TSC_AUX, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x1a0 /* MISC_ENABLE */, MSR_PLATFORM_INFO,
 };
 
 /* KVM_GET_MSR_FEATURE_INDEX_LIST. */
@@ -113,9 +114,12 @@ static enum cpu_msr write_own(struct dev_vcpu *v, u32 msr, u64 value)
 
 enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 {
+	bool agreed = v->irq && v->irq->wrmsr && v->irq->wrmsr(v, msr, value) == CPU_MSR_OK;
 	u64 unused;
 
-	if (v->irq && v->irq->wrmsr && v->irq->wrmsr(v, msr, value) == CPU_MSR_OK && msr != MSR_APIC_BASE)
+	if (v->irq && msr == MSR_APIC_BASE && !agreed)
+		return CPU_MSR_GP;
+	if (agreed && msr != MSR_APIC_BASE)
 		return CPU_MSR_OK;
 	if (host)
 		return cpu_set_msr(v->cpu, msr, value) == 0 ? CPU_MSR_OK : write_own(v, msr, value);

@@ -133,6 +133,13 @@ static long exit_msr(struct dev_vcpu *v)
 	return exit_with(v, write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR);
 }
 
+static long exit_eoi(struct dev_vcpu *v)
+{
+	v->run->eoi.vector = (u8)v->ioapic_eoi;
+	v->ioapic_eoi = 0;
+	return exit_with(v, KVM_EXIT_IOAPIC_EOI);
+}
+
 static long exit_halt(struct dev_vcpu *v)
 {
 	if (!v->vm->core.irqchip)
@@ -245,6 +252,9 @@ static void halt(struct dev_vcpu *v, struct dev_thread *thread)
 
 static bool runnable(struct dev_vcpu *v)
 {
+	/* INIT and start-up: not within cpu_run(). */
+	if (v->irq && v->irq->poll)
+		v->irq->poll(v);
 	if (v->mp_state == KVM_MP_STATE_HALTED && may_wake(v))
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	return v->mp_state == KVM_MP_STATE_RUNNABLE;
@@ -275,6 +285,8 @@ static long step(struct dev_vcpu *v, struct dev_thread *thread)
 	}
 	if (dev_dirty_ring_full(v))
 		return exit_with(v, KVM_EXIT_DIRTY_RING_FULL);
+	if (v->ioapic_eoi)
+		return exit_eoi(v);
 	if (!runnable(v)) {
 		halt(v, thread);
 		return GO_ON;

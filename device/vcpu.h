@@ -22,7 +22,7 @@
 
 #include "cpu/cpu.h"
 #include "device/device.h"
-#include "uapi/kvm_vcpu.h"
+#include "uapi/kvm_irq.h"
 
 struct dev_vcpu;
 
@@ -93,6 +93,7 @@ struct dev_vcpu {
 	const struct dev_irq_ops *irq; /* NULL: none in the device */
 	void *irq_state;
 	u32 sipi_vector;
+	u32 ioapic_eoi; /* KVM_EXIT_IOAPIC_EOI is due: 0x100 | vector */
 };
 
 static inline struct dev_vcpu *dev_to_vcpu(struct dev_object *obj)

@@ -83,6 +83,8 @@ long dev_vm_enable_cap(struct dev_object *obj, u64 arg, void *copy, struct core_
 	struct dev_vm *vm = dev_to_vm(obj);
 	long ret;
 
+	if (dev_irq_enable_cap(vm, copy, &ret, err))
+		return ret;
 	rt_lock(&dev_slots_lock);
 	ret = core_vm_enable_cap(&vm->core, copy, err);
 	rt_unlock(&dev_slots_lock);
@@ -92,11 +94,6 @@ long dev_vm_enable_cap(struct dev_object *obj, u64 arg, void *copy, struct core_
 long dev_vm_set_nr_mmu_pages(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	return core_vm_set_nr_mmu_pages(&dev_to_vm(obj)->core, arg, err);
-}
-
-long dev_vm_create_irqchip(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
-{
-	return core_vm_create_irqchip(&dev_to_vm(obj)->core, err);
 }
 
 long dev_vm_get_tsc_khz(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device/eventfd.c - the program's eventfds
+ *
+ * All eventfds are one anonymous inode: what tells them apart is the number in
+ * /proc/self/fdinfo (Linux 5.2).  Without it every one counts as new.
+ */
+#include "device/eventfd.h"
+
+#include <linux/fcntl.h>
+#include <linux/uio.h>
+
+#include "host/fd.h"
+#include "rt/format.h"
+#include "rt/string.h"
+#include "rt/syscall.h"
+
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
+#define O_PATH_ 010000000
+
+static const char *find_line(const char *text, const char *key)
+{
+	for (const char *at = text; *at; at++) {
+		const char *rest = at == text || at[-1] == '\n' ? rt_after_prefix(at, key) : NULL;
+
+		if (rest)
+			return rest;
+	}
+	return NULL;
+}
+
+static u64 number(const char *s)
+{
+	u64 value = 0;
+
+	while (*s == ' ' || *s == '\t')
+		s++;
+	for (; *s >= '0' && *s <= '9'; s++)
+		value = value * 10 + (u64)(*s - '0');
+	return value;
+}
+
+static long read_fdinfo(u32 fd, char *buf, size_t size)
+{
+	char path[48];
+	long info, n;
+
+	rt_format(path, sizeof(path), "/proc/self/fdinfo/%u", fd);
+	info = host_fd_own(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
+	if (rt_is_err(info))
+		return info;
+	n = rt_syscall_raw(__NR_read, info, (long)buf, (long)size - 1, 0, 0, 0);
+	rt_close((int)info);
+	buf[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
+int eventfd_identify(u32 fd, u64 *id)
+{
+	char buf[512];
+	const char *at;
+	long flags;
+
+	*id = 0;
+	if (fd > 0x7fffffff || host_fd_hidden((int)fd))
+		return -EBADF;
+	flags = rt_syscall_raw(__NR_fcntl, (long)fd, F_GETFL, 0, 0, 0, 0);
+	if (rt_is_err(flags) || (flags & O_PATH_))
+		return -EBADF;
+	if (read_fdinfo(fd, buf, sizeof(buf)) <= 0)
+		return 0;
+	if (!find_line(buf, "eventfd-count:"))
+		return -EINVAL;
+	at = find_line(buf, "eventfd-id:");
+	/* Numbers start at 0. */
+	*id = at ? number(at) + 1 : 0;
+	return 0;
+}
+
+int eventfd_hold(u32 fd)
+{
+	long copy = host_fd_own(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0, 0);
+
+	return rt_is_err(copy) ? (int)copy : host_fd_hide((int)copy);
+}
+
+void eventfd_signal(int fd)
+{
+	const u64 one = 1;
+
+	rt_syscall_raw(__NR_write, fd, (long)&one, sizeof(one), 0, 0, 0);
+}
+
+/* Somebody else may have read it since it was seen ready, and then a plain read would wait. */
+bool eventfd_take(int fd)
+{
+	u64 count;
+	struct iovec iov = { &count, sizeof(count) };
+	long n = rt_syscall_raw(__NR_preadv2, fd, (long)&iov, 1, -1, -1, RWF_NOWAIT);
+
+	/* Before Linux 5.8. */
+	if (n == -EOPNOTSUPP || n == -ENOSYS || n == -ESPIPE)
+		n = rt_syscall_raw(__NR_read, fd, (long)&count, sizeof(count), 0, 0, 0);
+	return n == sizeof(count);
+}
