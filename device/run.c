@@ -92,9 +92,10 @@ static long unreachable(struct dev_vcpu *v)
 	int error = v->fault_errno ? v->fault_errno : EFAULT;
 
 	v->fault_errno = 0;
-	/* The thread had been parked: the address was that of before the change. */
-	if (v->seen_changes != v->vm->changes)
+	if (v->aborted) {
+		v->aborted = false;
 		return GO_ON;
+	}
 	rt_lock(&dev_slots_lock);
 	core_resolve(&v->vm->core, 0, v->cpu->exit.fault.gpa, v->cpu->exit.fault.access & CPU_WRITE, &place);
 	rt_unlock(&dev_slots_lock);
@@ -441,4 +442,16 @@ bool dev_vcpu_fault(u64 addr, bool poison, const struct dev_fault_context *conte
 		return false;
 	v->fault_poison = poison;
 	return cpu_host_fault(v->cpu, addr, &c);
+}
+
+bool dev_vcpu_aborts(u64 pc, const struct dev_fault_context *context)
+{
+	const struct cpu_context c = { context->rip, context->rsp, context->rdi, context->rsi, context->eflags };
+	struct dev_thread *thread = dev_thread_here();
+	struct dev_vcpu *v = thread ? thread->vcpu : NULL;
+
+	if (!v || !v->in_cpu || v->in_map || *context->rip != pc)
+		return false;
+	v->aborted = cpu_host_fault(v->cpu, v->cpu->touched_host, &c);
+	return v->aborted;
 }

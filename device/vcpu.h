@@ -66,7 +66,8 @@ struct dev_vcpu {
 	_Atomic u32 wake;     /* counts kicks; futex word of a halted vCPU */
 	_Atomic bool sleeping; /* on `wake` */
 	_Atomic bool in_cpu;   /* the thread is in cpu_run() or cpu_complete() */
-	_Atomic bool in_map;   /* ... and there in a callback of ours: must not be parked */
+	_Atomic bool in_map;   /* ... and there in a callback of ours */
+	bool aborted;	       /* an access was given up so that others could go on */
 	struct dev_thread *thread; /* whose id tid is */
 	_Atomic s32 tid;
 	u32 seen_changes;      /* vm->changes at the last flush */
@@ -120,6 +121,7 @@ bool dev_vcpu_defers(void);
 /* A DEV_VCPU_SIGNAL with this code is ours: the thread is asked to stop although it may sleep in a page fault. */
 #define DEV_VCPU_SIGNAL 7 /* SIGBUS: never blocked where a guest runs */
 #define DEV_VCPU_CODE	(-61)
-void dev_vcpu_parked(void);
+/* pc as it came with the signal: true when the thread stood there in the guest and the context has been changed. */
+bool dev_vcpu_aborts(u64 pc, const struct dev_fault_context *context);
 
 #endif

@@ -14,17 +14,18 @@
  *   wait until it is not                 stopping?  leave, wait, again
  *
  * Either the vCPU sees `stopping` or the stopper sees in_guest after CPU_STOP was cleared.
- * A vCPU may sleep in a page fault of the host (userfaultfd).  After a while
- * its thread gets a signal: the fault is given up for the time being, and the
- * handler waits outside the guest (dev_vcpu_parked()).  What the interpreter was about
- * to access may have moved when it goes on: if that faults then, it is tried anew.
+ * A vCPU may sleep in a page fault of the host (userfaultfd).  /proc tells that, and
+ * at which instruction; a signal then makes the access end as one that failed, if the thread
+ * still stands there (dev_vcpu_aborts()), and it is made anew when the vCPUs go on.  A thread that is
+ * merely late is waited for.
  */
 #include <stdatomic.h>
 #include <asm/siginfo.h>
+#include <linux/fcntl.h>
 
 #include "device/internal.h"
-#include "device/thread.h"
 #include "device/world.h"
+#include "rt/format.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
 
@@ -33,13 +34,38 @@ enum { OUTSIDE, INSIDE, AWAITED };
 
 #define PATIENCE_NS 1000000ULL
 
+/* Where the thread sleeps outside of any system call: "-1 0xSP 0xPC"; 0 when it does not. */
+static u64 sleeps_at(s32 tid)
+{
+	char path[48], text[64];
+	long fd, n, at = 3;
+	u64 pc;
+
+	rt_format(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+	fd = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	if (rt_is_err(fd))
+		return 0;
+	n = rt_syscall_raw(__NR_read, fd, (long)text, sizeof(text) - 1, 0, 0, 0);
+	rt_close((int)fd);
+	if (n < 4 || text[0] != '-' || text[1] != '1')
+		return 0;
+	text[n - 1] = '\0';
+	while (text[at] && text[at] != ' ')
+		at++;
+	return text[at] && rt_parse_u64(text + at + 1, &pc) ? pc : 0;
+}
+
 static void ask_thread(struct dev_vcpu *v)
 {
+	u64 pc = sleeps_at(v->tid);
 	siginfo_t info;
 
+	if (!pc)
+		return;
 	memset(&info, 0, sizeof(info));
 	info.si_signo = DEV_VCPU_SIGNAL;
 	info.si_code = DEV_VCPU_CODE;
+	info.si_ptr = (void *)(uintptr_t)pc;
 	rt_syscall_raw(__NR_rt_tgsigqueueinfo, rt_getpid(), v->tid, DEV_VCPU_SIGNAL, (long)&info, 0, 0);
 }
 
@@ -101,18 +127,4 @@ void world_enter(struct dev_vcpu *v)
 		v->seen_changes = v->vm->changes;
 		cpu_flush_memory(v->cpu);
 	}
-}
-
-void dev_vcpu_parked(void)
-{
-	struct dev_thread *t = dev_thread_here();
-	struct dev_vcpu *v = t ? t->vcpu : NULL;
-
-	/* Within a callback it is about to return, and may be reading slots. */
-	if (!v || !v->in_cpu || v->in_map || !v->vm->stopping)
-		return;
-	cpu_kick(v->cpu, CPU_STOP);
-	world_leave(v);
-	rt_futex_wait(&v->vm->stopping, 1, 0, false);
-	come_in(v);
 }

@@ -419,20 +419,28 @@ static void classify(int signo, const siginfo_t *info, struct host_fault *ret)
 	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0, 0);
 }
 
+static void context_of(struct ucontext *uc, struct dev_fault_context *ret)
+{
+	struct sigcontext *c = &uc->uc_mcontext;
+
+	*ret = (struct dev_fault_context){ (u64 *)&c->rip, (u64 *)&c->rsp, (u64 *)&c->rdi, (u64 *)&c->rsi,
+					   (u64 *)&c->eflags };
+}
+
 /* A vCPU touched what cannot be touched: KVM_RUN ends with an error instead. */
 static bool guest_fault(int signo, const siginfo_t *info, struct ucontext *uc, const struct host_fault *fault)
 {
-	struct sigcontext *c = &uc->uc_mcontext;
-	const struct dev_fault_context context = { (u64 *)&c->rip, (u64 *)&c->rsp, (u64 *)&c->rdi, (u64 *)&c->rsi,
-						   (u64 *)&c->eflags };
+	struct dev_fault_context context;
 	bool poison = fault->kind == HOST_FAULT_POISON || (signo == SIGBUS && info->si_code == BUS_MCEERR_AR);
 
+	context_of(uc, &context);
 	return dev_vcpu_fault((u64)(uintptr_t)info->si_addr, poison, &context);
 }
 
 /* Returns the handler that the entry jumps to, or 0 to return from the signal. */
 u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 {
+	struct dev_fault_context context;
 	struct host_fault fault;
 	struct ov_guard guard;
 
@@ -443,7 +451,8 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 		return 0;
 	}
 	if (signo == DEV_VCPU_SIGNAL && info->si_code == DEV_VCPU_CODE) {
-		dev_vcpu_parked();
+		context_of(uc, &context);
+		dev_vcpu_aborts((u64)(uintptr_t)info->si_ptr, &context);
 		return 0;
 	}
 	if (info->si_code <= 0 || (signo != SIGSEGV && signo != SIGBUS))
