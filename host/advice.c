@@ -9,6 +9,7 @@
 #include <linux/mman.h>
 
 #include "host/engine.h"
+#include "rt/user.h"
 #include "uapi/mm.h"
 
 typedef int (*view_op)(struct host_view *v, u64 start, u64 end, int advice);
@@ -108,7 +109,8 @@ static int pass(struct host_view *v, u64 start, u64 end, int advice)
 {
 	if ((advice == MADV_COLD || advice == MADV_PAGEOUT) && (v->flags & VIEW_LOCKED))
 		return -EINVAL;
-	return (int)rt_madvise((void *)start, end - start, advice);
+	/* Pages of guest_memfd cannot be reclaimed: what is left of the advice are its refusals. */
+	return (int)rt_madvise((void *)start, end - start, advice == MADV_PAGEOUT ? MADV_COLD : advice);
 }
 
 long host_madvise_pass(void *addr, u64 len, int advice)
@@ -199,4 +201,61 @@ long host_mlock(void *addr, u64 len, unsigned flags, bool lock)
 	if (ret == -EHWPOISON || ret == -EFAULT)
 		return -ENOMEM;
 	return ret ? ret : noted;
+}
+
+#define RESIDENCE_CHUNK 1024 /* pages asked at once */
+
+/* Which pages of the backing have been used, by a mapping that nobody touches: 0 or -errno. */
+static int residence(const struct host_file *file, u64 off, u64 pages, u8 *vec)
+{
+	long at = rt_mmap(0, pages << RT_PAGE_SHIFT, PROT_NONE, MAP_SHARED, file->backing, off), ret;
+
+	if (rt_is_err(at))
+		return (int)at;
+	ret = rt_syscall(__NR_mincore, at, pages << RT_PAGE_SHIFT, vec);
+	rt_munmap((void *)at, pages << RT_PAGE_SHIFT);
+	return (int)ret;
+}
+
+/* What the kernel says of denied pages is about what denies them; vec is the program's, and ends with the file. */
+static int correct(const struct host_view *v, u64 start, u64 end, u64 vec)
+{
+	struct rt_pages pages = pages_at(v, start, end);
+
+	while (pages.count) {
+		u64 count = rt_min(pages.count, RESIDENCE_CHUNK), index = (view_addr(v, pages.first) - start) >> RT_PAGE_SHIFT;
+		u8 bytes[RESIDENCE_CHUNK];
+		int ret = residence(v->file, pages.first << RT_PAGE_SHIFT, count, bytes);
+
+		if (!ret)
+			ret = rt_copy_out(vec + index, bytes, count);
+		if (ret)
+			return ret;
+		pages.first += count;
+		pages.count -= count;
+	}
+	return 0;
+}
+
+long host_mincore(void *addr, u64 len, u8 *vec)
+{
+	u64 start = (u64)addr, end = start + rt_align_up(len, RT_PAGE_SIZE);
+	long ret = rt_syscall(__NR_mincore, addr, len, vec);
+	int failed = 0;
+
+	/* Engine "dp" denies by markers in mappings of the backing itself. */
+	if ((ret && ret != -ENOMEM) || end <= start || host_engine == &host_engine_dp)
+		return ret;
+	table_lock();
+	/* Before a hole the kernel has answered. */
+	if (ret)
+		end = mapped_until(start, end);
+	for (u64 at = table_find(start); at < host_table.count && host_table.views[at].start < end && !failed; at++) {
+		const struct host_view *v = host_table.views + at;
+		u64 from = rt_max(start, v->start);
+
+		failed = correct(v, from, rt_min(end, v->end), (u64)vec + ((from - start) >> RT_PAGE_SHIFT));
+	}
+	table_unlock();
+	return failed ? failed : ret;
 }

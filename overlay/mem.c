@@ -231,6 +231,22 @@ static long lock_range(void *addr, u64 len, unsigned flags, bool lock)
 	return ret;
 }
 
+int ov_mincore(void *addr, u64 len, u8 *vec)
+{
+	struct ov_guard guard;
+	long ret;
+
+	if (!host_view_overlaps(addr, len))
+		return (int)ov_ret(ov_raw(__NR_mincore, addr, len, vec));
+	ret = filter_says(__NR_mincore, 0, 0);
+	if (ret)
+		return (int)ov_ret(ret);
+	ov_enter_hot(&guard);
+	ret = host_mincore(addr, len, vec);
+	ov_leave(&guard);
+	return (int)ov_ret(ret);
+}
+
 int ov_mlock(void *addr, u64 len)
 {
 	if (!host_view_overlaps(addr, len))

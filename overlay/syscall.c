@@ -36,6 +36,8 @@ static long by_number(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, bool *h
 		return ov_mlock2((void *)a, b, (unsigned)c);
 	case __NR_munlock:
 		return ov_munlock((void *)a, b);
+	case __NR_mincore:
+		return ov_mincore((void *)a, b, (u8 *)c);
 	case __NR_msync:
 		return ov_msync((void *)a, b, (int)c);
 	case __NR_lseek:

@@ -27,6 +27,7 @@ void *ov_mmap(void *addr, u64 len, int prot, int flags, int fd, s64 off);
 int ov_munmap(void *addr, u64 len);
 void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr);
 int ov_remap_file_pages(void *addr, u64 size, int prot, u64 pgoff, int flags);
+int ov_mincore(void *addr, u64 len, u8 *vec);
 int ov_mlock(void *addr, u64 len);
 int ov_mlock2(void *addr, u64 len, unsigned flags);
 int ov_munlock(void *addr, u64 len);
