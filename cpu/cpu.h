@@ -392,6 +392,8 @@ void cpu_set_rflags(struct cpu *cpu, u64 rflags);
 void cpu_state_changed(struct cpu *cpu);
 /* After the answers of bus->cpuid changed. */
 void cpu_cpuid_changed(struct cpu *cpu);
+/* Of AVX, AVX2, FMA, F16C, AES, PCLMUL and SHA (CPU_HAS_) those that may be offered: this host executes them. */
+u32 cpu_host_simd(void);
 /* Only while the CPU is not running, or from its own thread. */
 void cpu_flush_tlb(struct cpu *cpu);    /* linear addresses: as MOV CR3 */
 void cpu_flush_memory(struct cpu *cpu); /* everything that bus->map answered: after any change of what gpas mean */

@@ -46,8 +46,6 @@ enum cpu_sse_feature {
 };
 /* Whether the guest is offered it, and this host executes it. */
 bool cpu_sse_has(const struct cpu *cpu, enum cpu_sse_feature feature);
-/* The CPU_HAS_ features that may be offered because this host executes them. */
-u32 cpu_host_simd(void);
 
 /* ---- stubs ---- */
 

@@ -33,7 +33,7 @@ enum { X87_PART = 160 };
 
 extern const u8 cpu_x87_memory[8][8][4] __attribute__((visibility("hidden")));
 extern const u8 cpu_x87_register[8][64][4] __attribute__((visibility("hidden")));
-/* Returns RAX; flags go in and out. */
+/* Returns RAX; flags go in and out, unless NULL. */
 u64 cpu_call_x87(struct area *area, void *memory, const void *stub, u64 *flags) __attribute__((visibility("hidden")));
 
 /* clang-format off */
@@ -67,12 +67,16 @@ __asm__(".pushsection .text\n"
 	"	fnstcw (%rsp)\n"
 	"	stmxcsr 24(%rdi)\n" /* the host's own, which FXRSTOR then leaves */
 	"	fxrstor64 (%rdi)\n"
-	"	pushq (%rcx)\n"
+	"	test %rcx, %rcx\n"
+	"	jnz 1f\n"
+	"	call *%rdx\n"
+	"	jmp 2f\n"
+	"1:	pushq (%rcx)\n"
 	"	popfq\n"
 	"	call *%rdx\n"
 	"	pushfq\n"
 	"	popq (%rcx)\n"
-	"	fxsave64 (%rdi)\n"
+	"2:	fxsave64 (%rdi)\n"
 	"	fninit\n"
 	"	fldcw (%rsp)\n"
 	"	add $8, %rsp\n"
@@ -310,8 +314,8 @@ static int environment(struct cpu *cpu, const struct cpu_insn *in)
 
 static void load_area(struct area *area, const struct cpu *cpu)
 {
+	/* The rest is XMM registers, whose contents do not matter. */
 	memcpy(area->bytes, &cpu->fpu, X87_PART);
-	memset(area->bytes + X87_PART, 0, sizeof(area->bytes) - X87_PART);
 }
 
 static void commit(struct cpu *cpu, const struct area *area)
@@ -350,12 +354,11 @@ static int memory_form(struct cpu *cpu, const struct cpu_insn *in, enum kind kin
 	const u64 la = cpu_addr(cpu, in, n, bytes < 0);
 	struct area area;
 	u8 data[16] = { 0 };
-	u64 flags = 0;
 
 	if (bytes > 0)
 		cpu_read_linear(cpu, la, data, n, in->seg);
 	load_area(&area, cpu);
-	cpu_call_x87(&area, data, stub, &flags);
+	cpu_call_x87(&area, data, stub, NULL);
 	if (bytes < 0) {
 		bool stored = true;
 
@@ -366,7 +369,7 @@ static int memory_form(struct cpu *cpu, const struct cpu_insn *in, enum kind kin
 
 			memset(other, 0xff, sizeof(other));
 			load_area(&again, cpu);
-			cpu_call_x87(&again, other, stub, &flags);
+			cpu_call_x87(&again, other, stub, NULL);
 			stored = !memcmp(data, other, n);
 		}
 		if (stored)
@@ -381,19 +384,19 @@ static int memory_form(struct cpu *cpu, const struct cpu_insn *in, enum kind kin
 static int register_form(struct cpu *cpu, const struct cpu_insn *in, enum kind kind)
 {
 	const unsigned op = in->opcode & 7, sub = (in->reg & 7) << 3 | (in->rm & 7);
+	/* FCMOVcc reads flags, FCOMI and its kin write them. */
+	const bool reads = (op == 2 || op == 3) && sub < 0x20, writes = (op == 3 || op == 7) && sub >= 0x28 && sub <= 0x37;
 	struct area area;
-	u64 flags, ax;
+	u64 flags = cpu_arith(cpu), ax;
 
 	load_area(&area, cpu);
-	flags = cpu_arith(cpu);
-	ax = cpu_call_x87(&area, NULL, cpu_x87_register[op][sub], &flags);
+	ax = cpu_call_x87(&area, NULL, cpu_x87_register[op][sub], reads || writes ? &flags : NULL);
 	commit(cpu, &area);
 	if (op == 3 && sub == 0x23)
 		cpu->fpu.fip = cpu->fpu.fdp = cpu->fpu.fop = 0; /* FNINIT */
 	if (op == 7 && sub == 0x20)
 		cpu_set(cpu, CPU_RAX, 2, ax); /* FNSTSW AX */
-	/* FCOMI and its kin */
-	if ((op == 3 || op == 7) && sub >= 0x28 && sub <= 0x37)
+	if (writes)
 		cpu_set_arith(cpu, flags);
 	if (kind == NORMAL)
 		set_pointers(cpu, in);

@@ -6,7 +6,7 @@
 
 #include "tests/fuzz_cpu_sse.h"
 
-enum { ROUNDS = 200 };
+static unsigned rounds = 200; /* of each; more of them, and other ones, by arguments: rounds and seed */
 
 /* Indexes that stay within the data, whatever the scale and their width. */
 static void small_indexes(u8 v[16], bool wide)
@@ -30,12 +30,14 @@ static bool row_once(const struct avx_row *row, bool memory, bool unmasked)
 		s.fpu.mxcsr = (s.fpu.mxcsr & ~0x1fbfU) | (u32)(random64() & 0x1f80);
 	if (!random_below(4))
 		offset += (s32)random_below(32);
+	/* Bit 17 of MXCSR is AMD's own and not offered. */
+	if (row->class == CLASS_AMXCSR)
+		offset &= ~3;
 	n = avx_encode(code, row, memory, offset, random64, &index);
 	if (memory)
 		s.gpr[CPU_RBX] = (u64)(uintptr_t)world.memory + WORLD_DATA;
 	if (row->class == CLASS_AMASKMOVDQU)
 		s.gpr[CPU_RDI] = (u64)(uintptr_t)world.memory + WORLD_DATA + random_below(100);
-	/* Bit 17 of MXCSR is AMD's own and not offered. */
 	for (unsigned i = 0; row->class == CLASS_AMXCSR && i < WORLD_DATA_SIZE; i++)
 		world.memory[WORLD_DATA + i] = i & 2 ? 0 : world.memory[WORLD_DATA + i];
 	if (row->class == CLASS_AGATHER) {
@@ -55,7 +57,7 @@ static void every_instruction(void)
 			skip(1, "%s: not on this host", row->name);
 			continue;
 		}
-		for (unsigned k = 0; k < ROUNDS && bad < 2; k++) {
+		for (unsigned k = 0; k < rounds && bad < 2; k++) {
 			const bool memory = row->flags & F_MEM || (!(row->flags & F_REG) && k & 1);
 
 			bad += !row_once(row, memory, false);
@@ -74,7 +76,7 @@ static void unmasked_exceptions(void)
 		/* VDPPS and VDPPD stop between their steps: see cpu_fp_unmasked(). */
 		if (!(row->flags & F_FP) || !cpu_sse_has(&world.cpu, row->feature) || (row->map == T_MAP_3A && row->op >> 4 == 4))
 			continue;
-		for (unsigned k = 0; k < ROUNDS && bad < 5; k++, count++)
+		for (unsigned k = 0; k < rounds && bad < 5; k++, count++)
 			bad += !row_once(row, k & 1 && row->low, true);
 	}
 	ok(!bad && count, "unmasked floating-point exceptions: #XM and the flags of %u executions", count);
@@ -138,8 +140,12 @@ static void masked_faults(void)
 	is(world.cpu.cr2, (u64)(uintptr_t)end + 8, "CR2 names its address");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		rounds = (unsigned)atoi(argv[1]);
+	if (argc > 2)
+		random_seed ^= strtoull(argv[2], NULL, 0) << 20;
 	world_start();
 	native_start();
 	if (!cpu_sse_has(&world.cpu, FEATURE_AVX))

@@ -6,7 +6,7 @@
 
 #include "tests/fuzz_cpu_sse.h"
 
-enum { ROUNDS = 300 };
+static unsigned rounds = 300; /* of each; more of them, and other ones, by arguments: rounds and seed */
 
 static void random_x87(struct native_state *s)
 {
@@ -51,7 +51,7 @@ static void every_instruction(void)
 			skip(1, "%s: not on this host", row->name);
 			continue;
 		}
-		for (unsigned k = 0; k < ROUNDS && bad < 2; k++) {
+		for (unsigned k = 0; k < rounds && bad < 2; k++) {
 			const bool memory = row->flags & F_MEM || (!(row->flags & F_REG) && k & 1);
 
 			bad += !row_once(row, memory, false);
@@ -70,7 +70,7 @@ static void unmasked_exceptions(void)
 		/* DPPS and DPPD stop between their steps: see cpu_fp_unmasked(). */
 		if (!(row->flags & F_FP) || !cpu_sse_has(&world.cpu, row->feature) || (row->map == T_3A && row->op >> 4 == 4))
 			continue;
-		for (unsigned k = 0; k < ROUNDS && bad < 5; k++, count++)
+		for (unsigned k = 0; k < rounds && bad < 5; k++, count++)
 			bad += !row_once(row, k & 1 && row->bytes, true);
 	}
 	ok(!bad && count, "unmasked floating-point exceptions: #XM and the flags of %u executions", count);
@@ -141,8 +141,12 @@ static void page_crossing(void)
 	ok(!memcmp(world.memory + WORLD_DATA + 0x1000 - 8, s.fpu.xmm[0], 16), "both halves arrive");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		rounds = (unsigned)atoi(argv[1]);
+	if (argc > 2)
+		random_seed ^= strtoull(argv[2], NULL, 0) << 20;
 	world_start();
 	native_start();
 	every_instruction();

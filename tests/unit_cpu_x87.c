@@ -4,7 +4,7 @@
  */
 #include "tests/cpu_native.h"
 
-enum { ROUNDS = 60 };
+static unsigned rounds = 60; /* of each; more of them, and other ones, by arguments: rounds and seed */
 
 static void random_extended(u8 st[16])
 {
@@ -76,7 +76,7 @@ static void memory_forms(void)
 			if (environment(op, reg))
 				continue;
 			snprintf(name, sizeof(name), "%X /%u", 0xd8 + op, reg);
-			for (unsigned k = 0; k < ROUNDS && bad < 2; k++) {
+			for (unsigned k = 0; k < rounds && bad < 2; k++) {
 				struct native_state s;
 
 				random_x87(&s, k & 1);
@@ -95,7 +95,7 @@ static void register_forms(void)
 		for (unsigned sub = 0; sub < 64; sub++) {
 			const u8 code[2] = { (u8)(0xd8 + op), (u8)(0xc0 + sub) };
 
-			for (unsigned k = 0; k < ROUNDS && bad < 4; k++) {
+			for (unsigned k = 0; k < rounds && bad < 4; k++) {
 				struct native_state s;
 
 				random_x87(&s, k & 1);
@@ -124,7 +124,7 @@ static void environments(void)
 	for (unsigned i = 0; i < RT_ARRAY_SIZE(cases); i++) {
 		unsigned bad = 0;
 
-		for (unsigned k = 0; k < ROUNDS && bad < 2; k++) {
+		for (unsigned k = 0; k < rounds && bad < 2; k++) {
 			struct native_state s;
 
 			random_x87(&s, k & 1);
@@ -162,7 +162,7 @@ static void images(void)
 			skip(1, "%s: not on this host", cases[i].name);
 			continue;
 		}
-		for (unsigned k = 0; k < ROUNDS && bad < 2; k++) {
+		for (unsigned k = 0; k < rounds && bad < 2; k++) {
 			struct native_state s, image;
 			u8 *const data = world.memory + WORLD_DATA;
 
@@ -209,8 +209,12 @@ static void initial_state(void)
 	is(bv, 2, "XSAVEOPT: only SSE is in use");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		rounds = (unsigned)atoi(argv[1]);
+	if (argc > 2)
+		random_seed ^= strtoull(argv[2], NULL, 0) << 20;
 	world_start();
 	native_start();
 	memory_forms();
