@@ -38,7 +38,7 @@ static const struct option options[] = {
 	{ OPTION_TEXT, "vm-types", FIELD(kernel.vm_types), "LIST", "further VM types: sev,sev-es,snp,tdx" },
 	{ OPTION_TEXT, "module-param", FIELD(kernel.module_param), "NAME=N", "gmem_in_place_conversion=0 or 1" },
 	{ OPTION_TEXT, "engine", FIELD(engine), "NAME", "how private pages are enforced (gmem doctor); default auto" },
-	{ OPTION_TEXT, "cpu", FIELD(cpu), "CPU", "auto: no virtual CPUs in this version" },
+	{ OPTION_TEXT, "cpu", FIELD(cpu), "CPU", "what runs guest code: soft, the software vCPU (default: auto, the same)" },
 	{ OPTION_FLAG, "explain", FIELD(explain), NULL, "tell about every refused call and private touch" },
 	{ OPTION_TEXT, "report-file", FIELD(report_file), "FILE", "explain into FILE instead of standard error" },
 	{ OPTION_FLAG, "summary", FIELD(summary), NULL, "tell at the end what was served and refused" },
@@ -246,8 +246,10 @@ static int prepare(const struct verb *verb, const struct run_options *o, const c
 	char why[KERNEL_WHY];
 	int ret;
 
-	if (o->cpu && strcmp(o->cpu, "auto") != 0)
-		return options_error(&verb->usage, "--cpu %s: this version has no virtual CPUs", o->cpu);
+	if (o->cpu && !strcmp(o->cpu, "kvm"))
+		return options_error(&verb->usage, "--cpu kvm: the real KVM cannot serve as CPU in this version");
+	if (o->cpu && strcmp(o->cpu, "auto") != 0 && strcmp(o->cpu, "soft") != 0)
+		return options_error(&verb->usage, "--cpu is auto or soft, not %s", o->cpu);
 	if (kernel_init(&kernel, &o->kernel, why) < 0)
 		return options_error(&verb->usage, "%s", why);
 	ret = check_engine(verb, o->engine);
