@@ -130,6 +130,11 @@ long dev_madvise(void *addr, u64 len, int advice, struct core_err *err);
 bool dev_gmem_converted_by(const struct dev_gmem *g, u64 page, struct dev_conversion *ret);
 /* A file of another process, from its parts; the descriptors are taken on success. */
 struct dev_gmem *dev_gmem_adopt(int placeholder, int backing, int state, u64 size, u64 flags, unsigned vm_type, u64 id);
+/*
+ * An object of another process that came by exec or a socket: its /dev/kvm is as good as
+ * ours (DEV_SYSTEM), its VM answers EIO to everything (DEV_VM).
+ */
+struct dev_object *dev_foreign(enum dev_kind kind, struct host_ident id);
 /* Test hook: pin or unpin a page of a file. */
 /* Test hook: an emulated memory error; -EINVAL beyond the end. */
 long dev_gmem_poison(struct dev_gmem *g, u64 offset, bool on);

@@ -33,6 +33,7 @@ static struct dev_object *table[BUCKETS];
 static struct dev_object *free_objects[DEV_KINDS];
 static unsigned counts[DEV_KINDS];
 static struct dev_object system_object;
+static _Atomic u64 objects_dev; /* st_dev of all of them, 0 before there is one */
 
 static size_t object_size(enum dev_kind kind)
 {
@@ -85,6 +86,7 @@ void dev_object_publish(struct dev_object *obj)
 
 	obj->next = *bucket;
 	*bucket = obj;
+	objects_dev = obj->host.id.dev;
 	counts[obj->kind]++;
 }
 
@@ -272,7 +274,7 @@ void dev_peers_called(void)
 
 u64 dev_st_dev(void)
 {
-	return system_object.host.id.dev;
+	return objects_dev;
 }
 
 unsigned dev_count(enum dev_kind kind)
@@ -306,6 +308,20 @@ static int create_system(void)
 	dev_object_publish(&system_object);
 	rt_unlock(&dev_lock);
 	return 0;
+}
+
+struct dev_object *dev_foreign(enum dev_kind kind, struct host_ident id)
+{
+	struct dev_object *obj = dev_object_new(kind);
+
+	if (!obj)
+		return NULL;
+	obj->kind = kind;
+	obj->host.id = id;
+	rt_lock(&dev_lock);
+	dev_object_publish(obj);
+	rt_unlock(&dev_lock);
+	return obj;
 }
 
 int dev_open(int flags)

@@ -12,6 +12,8 @@
  * To private: deny in every view; on failure allow again what is shared.
  * To shared: open in every view, which can fail and shows nothing of the range
  * yet in regions that were open before; then clear the markers, which cannot.
+ * Other processes deny before the commit and open after it: whoever is killed in
+ * between leaves a view that is closed too far (host_fault() opens it), never one that is open.
  */
 #include "host/engine.h"
 #include "host/peer.h"
@@ -127,7 +129,7 @@ int host_views_settle(struct host_file *file, struct rt_pages range)
 
 int host_convert_begin(struct host_file *file, struct rt_pages range, bool to_private)
 {
-	int ret = host_peers_convert(file, range, to_private);
+	int ret = to_private ? host_peers_deny(file, range) : 0;
 
 	/* Other processes first and without the table lock: they may be waiting for us in the same way. */
 	if (ret)
@@ -149,6 +151,9 @@ void host_convert_end(struct host_file *file, struct rt_pages range, bool to_pri
 	/* Now that the pages count as shared: what is broken among them is denied all the same. */
 	if (!to_private)
 		host_poison_deny(file, range);
-	host_transition_end(file->control);
 	table_unlock();
+	/* Without the table lock, for the same reason. */
+	if (!to_private)
+		host_peers_allow(file);
+	host_transition_end(file->control);
 }

@@ -15,6 +15,7 @@
 #include <linux/signal.h>
 
 #include "host/engine.h"
+#include "host/peer.h"
 
 #define WAIT_STEP_NS 10000000ULL
 #define WAIT_STEPS   200 /* 2 s: no conversion takes as long, unless its process is stopped */
@@ -42,7 +43,7 @@ static bool wait_transition(struct host_control *control, struct rt_pages pages)
 		u32 owner = __atomic_load_n(ATOMIC_U32(control->owner), __ATOMIC_RELAXED) & ~(1U << 31);
 
 		waited = true;
-		if (!owner || rt_syscall_raw(__NR_kill, owner, 0, 0, 0, 0, 0) == -ESRCH)
+		if (!owner || (i && host_process_gone(owner, 0)))
 			break;
 		__atomic_fetch_add(ATOMIC_U32(control->waiters), 1, __ATOMIC_SEQ_CST);
 		rt_futex_wait(&control->seq, seq, WAIT_STEP_NS, true);

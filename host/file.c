@@ -194,18 +194,30 @@ void host_file_fini(struct host_file *file)
 #define LOCK_WAITERS (1U << 31)
 #define LOCK_POLL_NS 20000000ULL
 
+/* The start time must not be a former holder's: it is 0 whenever the word changes hands. */
+static bool holder_gone(struct host_control *control, u32 seen)
+{
+	u32 start = __atomic_load_n(ATOMIC_U32(control->owner_start), __ATOMIC_ACQUIRE);
+
+	return (seen & ~LOCK_WAITERS) && host_process_gone(seen & ~LOCK_WAITERS, start) &&
+	       __atomic_load_n(ATOMIC_U32(control->owner), __ATOMIC_ACQUIRE) == seen;
+}
+
 /* The word names the holder, so that a lock whose holder was killed is taken over: it protects
  * nothing that the states, written by single stores, do not tell by themselves. */
-void host_file_lock(struct host_file *file)
+static void take_lock(struct host_file *file, u32 self)
 {
-	u32 *word = ATOMIC_U32(file->control->owner), self = rt_self_pid(), seen = 0;
+	u32 *word = ATOMIC_U32(file->control->owner), seen = 0;
+	bool waited = false, dead;
 
 	if (__atomic_compare_exchange_n(word, &seen, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return;
 	for (;;) {
 		u32 holder = seen & ~LOCK_WAITERS;
-		bool dead = holder && rt_syscall_raw(__NR_kill, holder, 0, 0, 0, 0, 0) == -ESRCH;
 
+		dead = waited && holder_gone(file->control, seen);
+		if (dead)
+			__atomic_store_n(ATOMIC_U32(file->control->owner_start), 0, __ATOMIC_RELEASE);
 		if (!holder || dead) {
 			/* There may be other waiters: the bit stays. */
 			if (__atomic_compare_exchange_n(word, &seen, self | LOCK_WAITERS, false, __ATOMIC_ACQUIRE,
@@ -217,14 +229,22 @@ void host_file_lock(struct host_file *file)
 									   __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			continue;
 		rt_futex_wait(&file->control->owner, holder | LOCK_WAITERS, LOCK_POLL_NS, true);
+		waited = true;
 		seen = __atomic_load_n(word, __ATOMIC_RELAXED);
 	}
+}
+
+void host_file_lock(struct host_file *file)
+{
+	take_lock(file, rt_self_pid());
+	__atomic_store_n(ATOMIC_U32(file->control->owner_start), host_process_start(), __ATOMIC_RELEASE);
 }
 
 void host_file_unlock(struct host_file *file)
 {
 	u32 *word = ATOMIC_U32(file->control->owner);
 
+	__atomic_store_n(ATOMIC_U32(file->control->owner_start), 0, __ATOMIC_RELEASE);
 	if (__atomic_exchange_n(word, 0, __ATOMIC_RELEASE) & LOCK_WAITERS)
 		rt_futex_wake(&file->control->owner, 1, true);
 }

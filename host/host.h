@@ -71,6 +71,7 @@ struct host_control {
 	_Atomic u64 poison[HOST_POISON_MAX]; /* page number + 1, 0: free */
 	_Atomic u32 request;	     /* HOST_REQUEST_*: what peers are asked to do with the range */
 	_Atomic u32 shared;	     /* more than one process may have views: host/peer.h */
+	_Atomic u32 owner_start;     /* start time of the lock's holder, 0 while it is not known */
 	struct host_peer peers[HOST_PEERS];
 };
 

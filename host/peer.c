@@ -15,6 +15,8 @@
  *	    table lock never waits for a peer.  Hence no cycle.
  *  PEER-3  A conversion to private commits only when every living peer has
  *	    denied the range.  No answer in time is -EAGAIN, never "assume done".
+ *	    A conversion to shared commits first: a helper opens what the states call
+ *	    shared and nothing else, whoever dies, is late or has moved on to another range.
  *  PEER-4  A peer is gone when the kernel cleared its helper's tid (exit,
  *	    exec), or its process is dead or a zombie, or the pid is another's.
  *  PEER-5  A helper that wakes up late finds a higher number than it expects: it
@@ -77,28 +79,40 @@ static bool process_stat(u32 pid, char *state, u32 *start)
 	return true;
 }
 
-static u32 own_start_time(void)
+/* Read once per process. */
+u32 host_process_start(void)
 {
+	static _Atomic u32 known_pid, known_start;
+	u32 pid = (u32)rt_getpid(), start = 0;
 	char state;
-	u32 start = 0;
 
-	process_stat((u32)rt_getpid(), &state, &start);
+	if (known_pid == pid)
+		return known_start;
+	process_stat(pid, &state, &start);
+	known_pid = 0;
+	known_start = start;
+	known_pid = pid;
 	return start;
+}
+
+bool host_process_gone(u32 pid, u32 start)
+{
+	u32 started = 0;
+	char state = 'R';
+
+	if (rt_syscall_raw(__NR_kill, (long)pid, 0, 0, 0, 0, 0) == -ESRCH)
+		return true;
+	if (!process_stat(pid, &state, &started))
+		return false;
+	return state == 'Z' || state == 'X' || (start && started != start);
 }
 
 /* PEER-4 */
 static bool gone(struct host_peer *peer)
 {
-	u32 pid = peer->pid, start = 0;
-	char state = 'R';
+	u32 pid = peer->pid;
 
-	if (!pid || !peer->helper)
-		return true;
-	if (rt_syscall_raw(__NR_kill, (long)pid, 0, 0, 0, 0, 0) == -ESRCH)
-		return true;
-	if (!process_stat(pid, &state, &start))
-		return false;
-	return state == 'Z' || state == 'X' || (peer->start && start != peer->start);
+	return !pid || !peer->helper || host_process_gone(pid, peer->start);
 }
 
 /* One request, on the helper's thread. */
@@ -117,7 +131,7 @@ static void comply(struct host_file *file, struct host_peer *peer, u32 request, 
 	if (ret == 0 && control->request == HOST_REQUEST_DENY)
 		ret = host_views_deny(file, range);
 	else if (ret == 0 && control->request == HOST_REQUEST_ALLOW)
-		ret = host_views_allow(file, range);
+		ret = host_views_settle(file, range);
 	table_unlock();
 	if (ret)
 		peer->failed = request;
@@ -179,7 +193,7 @@ int host_peer_attach(struct host_file *file)
 		if (peer->pid && !gone(peer))
 			continue;
 		peer->helper = HOST_NO_HELPER;
-		peer->start = own_start_time();
+		peer->start = host_process_start();
 		peer->failed = peer->done = peer->asked;
 		peer->pid = (u32)rt_getpid();
 		file->peer = i;
@@ -318,7 +332,7 @@ static bool any_peer(const struct host_file *file)
 	return false;
 }
 
-int host_peers_convert(struct host_file *file, struct rt_pages range, bool to_private)
+int host_peers_deny(struct host_file *file, struct rt_pages range)
 {
 	struct host_control *control = file->control;
 
@@ -327,14 +341,19 @@ int host_peers_convert(struct host_file *file, struct rt_pages range, bool to_pr
 	control->shared = 1;
 	host_peer_called(file);
 	host_transition_begin(control, range);
-	if (!to_private) {
-		ask_all(file, HOST_REQUEST_ALLOW);
-		return 0;
-	}
 	if (ask_all(file, HOST_REQUEST_DENY) == 0)
 		return 0;
 	/* The states have not changed: those that denied the range open it again. */
 	ask_all(file, HOST_REQUEST_SETTLE);
 	host_transition_end(control);
 	return -EAGAIN;
+}
+
+void host_peers_allow(struct host_file *file)
+{
+	if (!any_peer(file))
+		return;
+	file->control->shared = 1;
+	host_peer_called(file);
+	ask_all(file, HOST_REQUEST_ALLOW);
 }

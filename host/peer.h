@@ -15,6 +15,12 @@
 int host_peer_attach(struct host_file *file);
 /* Leave; the helper ends.  No view may be left. */
 void host_peer_detach(struct host_file *file);
+/*
+ * Whether a process is dead, a zombie, or one with the same number as it that started at
+ * another time (start, low bits; 0: not known).  False when that cannot be told.
+ */
+bool host_process_gone(u32 pid, u32 start);
+u32 host_process_start(void);
 /* From now on other processes may map the file: a helper for every process that has views. */
 void host_peer_share(struct host_file *file);
 /*
@@ -28,12 +34,13 @@ void host_peer_forked(struct host_file *file);
 void host_peer_called(struct host_file *file);
 
 /*
- * Make the views of all other processes comply with a conversion, the file
- * lock held, the pages published as in transition.  To private: 0 when all have
- * denied the range, -EAGAIN when one did not in time; then what had been denied is allowed
- * again.  To shared: 0; who was late complies when it runs again.
+ * Make the views of all other processes deny the pages of a conversion to private, the file lock
+ * held, the pages published as in transition: 0 when all have, -EAGAIN when one did not in time;
+ * then what had been denied is allowed again.
  */
-int host_peers_convert(struct host_file *file, struct rt_pages range, bool to_private);
+int host_peers_deny(struct host_file *file, struct rt_pages range);
+/* A conversion to shared has been committed and is in transition still; who is late complies when it runs again. */
+void host_peers_allow(struct host_file *file);
 
 /* Ignored by default; a process without a helper is asked by it to start one.  si_code tells it from others'. */
 #define HOST_PEER_SIGNAL 23 /* SIGURG */

@@ -136,7 +136,8 @@ static void exec_failed(void)
 static int check_servable(int dir, const char *path, int flags)
 {
 	struct servable s;
-	int ret;
+	char link[40], name[128];
+	long ret;
 
 	if (!ov_config.active)
 		return 0;
@@ -144,6 +145,12 @@ static int check_servable(int dir, const char *path, int flags)
 	/* What exec itself would refuse is left to it. */
 	if (ret >= 0 || !s.reason)
 		return 0;
+	if (!*path) {
+		rt_format(link, sizeof(link), "/proc/self/fd/%d", dir);
+		ret = rt_syscall_raw(__NR_readlink, (long)link, (long)name, sizeof(name) - 1, 0, 0, 0);
+		name[ret > 0 ? ret : 0] = '\0';
+		path = ret > 0 ? name : link;
+	}
 	ov_report_unserved(path, s.reason, ov_config.allow_unserved ? 0 : EACCES);
 	return ov_config.allow_unserved ? 0 : -EACCES;
 }

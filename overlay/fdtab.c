@@ -131,36 +131,49 @@ struct dev_object *ov_fd_get(int fd)
 	return obj;
 }
 
-/* "/memfd:[kvm-gmem] (deleted)": the name that gmem gives its placeholders. */
-static bool looks_like_ours(int fd)
+/* By the name that gmem gives its placeholders, "/memfd:[kvm-gmem] (deleted)"; DEV_NONE when it is none. */
+static enum dev_kind looks_like(int fd)
 {
-	static const char prefix[] = "/memfd:[kvm-gmem]";
 	char path[40], text[64];
 	long n;
 
 	rt_format(path, sizeof(path), "/proc/self/fd/%d", fd);
 	n = rt_syscall_raw(__NR_readlink, (long)path, (long)text, sizeof(text) - 1, 0, 0, 0);
 	if (n <= 0)
-		return false;
+		return DEV_NONE;
 	text[n] = '\0';
-	return rt_after_prefix(text, prefix) != NULL;
+	if (rt_after_prefix(text, "/memfd:[kvm-gmem]"))
+		return DEV_GMEM;
+	if (rt_streq(text, "/memfd:kvm (deleted)"))
+		return DEV_SYSTEM;
+	return rt_streq(text, "/memfd:kvm-vm (deleted)") ? DEV_VM : DEV_NONE;
+}
+
+static struct dev_object *adopt(int fd, struct host_ident id)
+{
+	enum dev_kind kind = looks_like(fd);
+	struct dev_gmem *g;
+
+	if (kind != DEV_GMEM)
+		return kind == DEV_NONE ? NULL : dev_foreign(kind, id);
+	g = ov_adopt(id);
+	return g ? &g->obj : NULL;
 }
 
 struct dev_object *ov_fd_find(int fd)
 {
 	struct dev_object *obj;
-	struct dev_gmem *g;
 	struct host_ident id;
 
 	if (host_fd_hidden(fd))
 		return NULL;
 	obj = ov_fd_get(fd);
-	if (obj || host_ident_of(fd, &id) < 0 || !looks_like_ours(fd))
+	if (obj || opened_as_name(fd) || host_ident_of(fd, &id) < 0)
 		return obj;
-	g = ov_adopt(id);
-	if (!g)
+	obj = adopt(fd, id);
+	if (!obj)
 		return NULL;
-	ov_fd_set(fd, &g->obj);
+	ov_fd_set(fd, obj);
 	return ov_fd_get(fd);
 }
 
@@ -180,7 +193,7 @@ static void scan_entries(const char *buf, long n)
 		u64 fd;
 
 		at += entry->reclen;
-		if (!rt_parse_u64(entry->name, &fd) || !looks_like_ours((int)fd))
+		if (!rt_parse_u64(entry->name, &fd) || looks_like((int)fd) == DEV_NONE)
 			continue;
 		obj = ov_fd_find((int)fd);
 		if (obj)
