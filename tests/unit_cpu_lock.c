@@ -31,20 +31,20 @@ static void *run(void *arg)
 int main(void)
 {
 	struct guest *g = guest_new();
+	struct guest views[CPUS];
 	struct cpu *cpus[CPUS];
 	pthread_t threads[CPUS];
 	unsigned halted = 0;
 
 	guest_load(g, work);
 	for (unsigned i = 0; i < CPUS; i++) {
-		struct guest view = *g;
-
 		cpus[i] = aligned_alloc(64, (sizeof(struct cpu) + 63) & ~63UL);
 		memset(cpus[i], 0, sizeof(struct cpu));
-		if (cpu_init(cpus[i], &guest_bus, g) < 0)
+		views[i] = *g;
+		if (cpu_init(cpus[i], &guest_bus, &views[i]) < 0)
 			skip_all("no memory for the CPUs");
-		view.cpu = cpus[i];
-		guest_long(&view, 0);
+		views[i].cpu = cpus[i];
+		guest_long(&views[i], 0);
 	}
 	for (unsigned i = 0; i < CPUS; i++)
 		pthread_create(&threads[i], NULL, run, cpus[i]);
