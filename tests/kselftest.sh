@@ -17,7 +17,8 @@ unavailable() {
 }
 
 cache=${XDG_CACHE_HOME:-/var/tmp}/gmem-kselftest
-tests="guest_memfd_test set_memory_region_test set_memory_region_no_vcpu"
+tests="guest_memfd_test set_memory_region_test pre_fault_memory_test
+	x86/private_mem_conversions_test x86/private_mem_kvm_exits_test"
 
 built() {
 	for t in $tests; do
@@ -90,34 +91,15 @@ if [ -z "$version" ] || ! built "$dir"; then
 	# --- build --------------------------------------------------------------
 	make -s -C "$work/src" headers >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
 	kvm="$work/src/tools/testing/selftests/kvm"
-	# set_memory_region_test starts with cases that need a vCPU.  Its own functions that need none, called in
-	# its own order; the source is included as it is.
-	cat >"$kvm/set_memory_region_no_vcpu.c" <<-'C'
-		#define main set_memory_region_main
-		#include "set_memory_region_test.c"
-		#undef main
-		int main(void)
-		{
-			/* Keep the compiler from dropping what only the real main calls. */
-			(void)set_memory_region_main;
-			TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
-			test_invalid_memory_region_flags();
-			test_add_max_memory_regions();
-			test_add_private_memory_region();
-			test_add_overlapping_private_memory_regions();
-			return 0;
-		}
-	C
 	# Without the VFIO library, which these tests do not call: it needs more headers and libuuid.
 	out="$work/out"
 	mkdir -p "$out/x86"
-	make -s -C "$kvm" OUTPUT="$out" LIBVFIO_C= LDLIBS=-ldl "$out/guest_memfd_test" "$out/set_memory_region_test" \
-		>"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
-	make -s -C "$kvm" OUTPUT="$out" LIBVFIO_C= LDLIBS=-ldl TEST_GEN_PROGS_x86=set_memory_region_no_vcpu \
-		"$out/set_memory_region_no_vcpu" >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
-	mkdir -p "$dir"
+	# shellcheck disable=SC2086 # one target a test
+	make -s -C "$kvm" OUTPUT="$out" LIBVFIO_C= LDLIBS=-ldl $(printf "$out/%s " $tests) >"$work/log" 2>&1 ||
+		{ tail -n 20 "$work/log" >&2; exit 1; }
+	mkdir -p "$dir/x86"
 	for t in $tests; do
-		cp "$out/$t" "$dir/"
+		cp "$out/$t" "$dir/$t"
 	done
 	echo "$package $version" >"$dir/version"
 fi
