@@ -425,11 +425,15 @@ int cpu_decode(struct cpu_insn *in, const u8 *bytes, unsigned avail, int mode, u
 	if ((in->flags & CPU_IN_LOCK) && (!(o.attributes & L) || in->mod == 3))
 		o = (struct opcode){ E, op_undefined };
 	in->fn = o.fn == op_undefined || o.fn == op_too_long ? NULL : cpu_quick(in);
+	if (!in->fn && o.fn == cpu_sse)
+		in->fn = cpu_sse_quick(in);
 	quick = in->fn;
 	if (!quick)
 		in->fn = o.fn;
 	if (o.attributes & E)
 		return CPU_DECODE_ENDS;
+	if ((o.fn == cpu_sse && !cpu_sse_writes(in)) || (o.fn == cpu_x87 && !cpu_x87_writes(in)))
+		o.attributes &= (u16)~W;
 	/* Quick handlers look after their stores themselves. */
 	return !quick && ((o.attributes & S) || ((o.attributes & W) && in->mod != 3)) ? CPU_DECODE_ENDS : CPU_DECODE_ON;
 }

@@ -67,8 +67,12 @@ _Static_assert(sizeof(struct cpu_insn) <= 56, "records are compact");
 
 /* Filled in by cpu/sse.c: all of 0F, 0F38, 0F3A and VEX that is not integer; raises #UD for what does not exist. */
 cpu_op cpu_sse;
+/* A quick handler for a record of cpu_sse()'s, or NULL; whether such a record may write its memory operand. */
+cpu_op *cpu_sse_quick(const struct cpu_insn *in);
+bool cpu_sse_writes(const struct cpu_insn *in);
 /* cpu/x87.c: D8 to DF and 9B. */
 cpu_op cpu_x87;
+bool cpu_x87_writes(const struct cpu_insn *in);
 /* Raise #UD or #NM as CR0, CR4 and XCR0 demand. */
 void cpu_check_sse(struct cpu *cpu);
 void cpu_check_avx(struct cpu *cpu);

@@ -77,7 +77,7 @@ int cpu_mmx_xm(struct cpu *cpu, const struct cpu_insn *in)
 	const bool pure = in->mod != 3 && ((cpu_cookie_flags(in) & F_PURE_MEM) || (cpu->features & CPU_HAS_AMD));
 	u64 src;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	if (!pure)
 		check(cpu);
 	src = source(cpu, in, 8);
@@ -94,7 +94,7 @@ int cpu_mmx_mx(struct cpu *cpu, const struct cpu_insn *in)
 	const void *src;
 	u64 dst = 0;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	check(cpu);
 	if (in->mod == 3) {
 		src = cpu->fpu.xmm[in->rm];
@@ -207,7 +207,7 @@ int cpu_mmx_movq2dq(struct cpu *cpu, const struct cpu_insn *in)
 {
 	u64 v;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	check(cpu);
 	v = cpu_get64(cpu_mm(cpu, in->rm));
 	cpu_put64(cpu->fpu.xmm[in->reg], v);
@@ -218,7 +218,7 @@ int cpu_mmx_movq2dq(struct cpu *cpu, const struct cpu_insn *in)
 
 int cpu_mmx_movdq2q(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	check(cpu);
 	cpu_mmx_set(cpu, in->reg, cpu_get64(cpu->fpu.xmm[in->rm]));
 	return CPU_NEXT;

@@ -12,6 +12,7 @@
  *      it was.  Stubs always run with exceptions masked: the host never sees one.
  */
 #include "cpu/avx.h"
+#include "cpu/block.h"
 
 struct row {
 	u8 class, bytes, flags, feature;
@@ -127,10 +128,30 @@ static int class_x(struct cpu *cpu, const struct cpu_insn *in)
 	u8 tmp[16];
 	const void *src;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	src = source(cpu, in, tmp);
 	cpu_cookie_stub(in)(cpu->fpu.xmm[in->reg], src, NULL, NULL);
 	return CPU_NEXT;
+}
+
+static int class_x_register(struct cpu *cpu, const struct cpu_insn *in)
+{
+	cpu_sse_ready(cpu);
+	cpu_cookie_stub(in)(cpu->fpu.xmm[in->reg], cpu->fpu.xmm[in->rm], NULL, NULL);
+	return cpu_next(cpu, in);
+}
+
+/* 16 bytes, aligned: the operand is nearly always where the TLB says. */
+static int class_x_memory(struct cpu *cpu, const struct cpu_insn *in)
+{
+	const u64 offset = cpu_offset(cpu, in), la = offset + cpu->base64[in->seg];
+	const struct cpu_tlb *e = cpu_tlb_entry(cpu, la);
+
+	cpu_sse_ready(cpu);
+	if (unlikely((in->flags & CPU_IN_SLOW) || (la & 15) || e->read != cpu_tag(la, 16, cpu->tlb_key)))
+		return class_x(cpu, in);
+	cpu_cookie_stub(in)(cpu->fpu.xmm[in->reg], (const void *)(la + e->addend), NULL, NULL);
+	return cpu_next(cpu, in);
 }
 
 static int class_x_fp(struct cpu *cpu, const struct cpu_insn *in)
@@ -138,7 +159,7 @@ static int class_x_fp(struct cpu *cpu, const struct cpu_insn *in)
 	u8 tmp[16];
 	const void *src;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	src = private_source(cpu, in, tmp);
 	cpu_fp(cpu, cpu_cookie_stub(in), cpu->fpu.xmm[in->reg], 16, src, NULL, NULL);
 	return CPU_NEXT;
@@ -149,7 +170,7 @@ static int class_xi(struct cpu *cpu, const struct cpu_insn *in)
 	u8 tmp[16];
 	const void *src, *stub = (const void *)cpu_cookie_stub(in);
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	src = private_source(cpu, in, tmp);
 	if (cpu_cookie_flags(in) & F_FP)
 		cpu_fp(cpu, cpu_call_xi, cpu->fpu.xmm[in->reg], 16, src, stub, NULL);
@@ -163,7 +184,7 @@ static int class_i(struct cpu *cpu, const struct cpu_insn *in)
 	const unsigned size = cpu_insn_w(in) ? 8 : 4;
 	u64 v;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	v = cpu_get_operand(cpu, in, size);
 	cpu_fp(cpu, cpu_cookie_stub(in), cpu->fpu.xmm[in->reg], 16, (const void *)(uintptr_t)v, NULL, NULL);
 	return CPU_NEXT;
@@ -174,7 +195,7 @@ static int class_g(struct cpu *cpu, const struct cpu_insn *in)
 	u8 tmp[16];
 	const void *src;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	src = private_source(cpu, in, tmp);
 	if (cpu_cookie_flags(in) & F_FP)
 		cpu->reg[in->reg] = cpu_fp(cpu, cpu_cookie_stub(in), tmp, 0, src, NULL, NULL);
@@ -189,7 +210,7 @@ static int class_f(struct cpu *cpu, const struct cpu_insn *in)
 	const void *src;
 	u64 flags;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	src = private_source(cpu, in, tmp);
 	if (cpu_cookie_flags(in) & F_FP)
 		flags = cpu_fp(cpu, cpu_cookie_stub(in), cpu->fpu.xmm[in->reg], 16, src, NULL, NULL);
@@ -204,7 +225,7 @@ static int class_b(struct cpu *cpu, const struct cpu_insn *in)
 	u8 tmp[16];
 	const void *src;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	src = source(cpu, in, tmp);
 	cpu_call_blend(cpu->fpu.xmm[in->reg], src, cpu->fpu.xmm[0], (const void *)cpu_cookie_stub(in));
 	return CPU_NEXT;
@@ -227,7 +248,7 @@ static int class_str(struct cpu *cpu, const struct cpu_insn *in)
 	if (in->flags & CPU_IN_VEX)
 		cpu_check_avx(cpu);
 	else
-		cpu_check_sse(cpu);
+		cpu_sse_ready(cpu);
 	src = source(cpu, in, tmp);
 	cpu_copy16(r.xmm2, src);
 	memcpy(r.xmm1, cpu->fpu.xmm[in->reg], 16);
@@ -252,7 +273,7 @@ static int class_shift(struct cpu *cpu, const struct cpu_insn *in)
 	u8 *dst = cpu->fpu.xmm[in->rm];
 	u64 count[2] = { (u8)in->imm, 0 };
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	if (in->cookie) {
 		cpu_cookie_stub(in)(dst, count, NULL, NULL);
 		return CPU_NEXT;
@@ -416,6 +437,15 @@ int cpu_sse_string(struct cpu *cpu, struct cpu_insn *record)
 	return class_str(cpu, record);
 }
 
+static cpu_op *handler_x(const struct row *row, const struct cpu_insn *in)
+{
+	if (row->flags & F_FP)
+		return class_x_fp;
+	if (in->mod == 3)
+		return class_x_register;
+	return row->bytes == 16 && !(row->flags & (F_UNALIGNED | F_AMD)) ? class_x_memory : class_x;
+}
+
 int cpu_sse(struct cpu *cpu, const struct cpu_insn *in)
 {
 	struct cpu_insn *record = (struct cpu_insn *)(uintptr_t)in;
@@ -436,6 +466,6 @@ int cpu_sse(struct cpu *cpu, const struct cpu_insn *in)
 	if ((flags & F_AMD) && (cpu->features & CPU_HAS_AMD))
 		flags |= F_UNALIGNED;
 	record->cookie = stub ? (u64)(uintptr_t)stub | (u64)row->bytes << 48 | (u64)flags << 56 : 0;
-	record->fn = row->class == CLASS_X && (row->flags & F_FP) ? class_x_fp : handlers[row->class];
+	record->fn = row->class == CLASS_X ? handler_x(row, in) : handlers[row->class];
 	return record->fn(cpu, in);
 }

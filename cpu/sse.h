@@ -81,6 +81,13 @@ enum cpu_sse_imm_number {
 #include "cpu/sse.def"
 };
 
+/* As cpu_check_sse(), nearly always for nothing. */
+static inline void cpu_sse_ready(struct cpu *cpu)
+{
+	if (unlikely((cpu->cr0 & 0xc) | (~cpu->cr4 & 0x200))) /* EM, TS; OSFXSR */
+		cpu_check_sse(cpu);
+}
+
 /* ---- operands ---- */
 
 static inline void cpu_copy16(void *dst, const void *src)

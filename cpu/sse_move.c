@@ -13,7 +13,7 @@ int cpu_sse_load(struct cpu *cpu, const struct cpu_insn *in)
 {
 	u8 tmp[16];
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	cpu_copy16(cpu->fpu.xmm[in->reg],
 		   in->mod == 3 ? cpu->fpu.xmm[in->rm] : cpu_mem16(cpu, in, tmp, wants_aligned(in)));
 	return CPU_NEXT;
@@ -21,7 +21,7 @@ int cpu_sse_load(struct cpu *cpu, const struct cpu_insn *in)
 
 int cpu_sse_store(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	if (in->mod == 3)
 		cpu_copy16(cpu->fpu.xmm[in->rm], cpu->fpu.xmm[in->reg]);
 	else
@@ -50,7 +50,7 @@ int cpu_sse_movs(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const unsigned n = cpu_cookie_bytes(in);
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	if (in->mod == 3)
 		memcpy(cpu->fpu.xmm[in->reg], cpu->fpu.xmm[in->rm], n);
 	else
@@ -62,7 +62,7 @@ int cpu_sse_movs_to(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const unsigned n = cpu_cookie_bytes(in);
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	if (in->mod == 3)
 		memcpy(cpu->fpu.xmm[in->rm], cpu->fpu.xmm[in->reg], n);
 	else
@@ -73,14 +73,14 @@ int cpu_sse_movs_to(struct cpu *cpu, const struct cpu_insn *in)
 /* MOVLPS, MOVLPD, MOVHLPS */
 int cpu_sse_movl(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	cpu_put64(cpu->fpu.xmm[in->reg], in->mod == 3 ? cpu_get64(cpu->fpu.xmm[in->rm] + 8) : load(cpu, in, 8));
 	return CPU_NEXT;
 }
 
 int cpu_sse_movl_to(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	store(cpu, in, 8, cpu_get64(cpu->fpu.xmm[in->reg]));
 	return CPU_NEXT;
 }
@@ -88,28 +88,28 @@ int cpu_sse_movl_to(struct cpu *cpu, const struct cpu_insn *in)
 /* MOVHPS, MOVHPD, MOVLHPS */
 int cpu_sse_movh(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	cpu_put64(cpu->fpu.xmm[in->reg] + 8, in->mod == 3 ? cpu_get64(cpu->fpu.xmm[in->rm]) : load(cpu, in, 8));
 	return CPU_NEXT;
 }
 
 int cpu_sse_movh_to(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	store(cpu, in, 8, cpu_get64(cpu->fpu.xmm[in->reg] + 8));
 	return CPU_NEXT;
 }
 
 int cpu_sse_movd(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	set128(cpu->fpu.xmm[in->reg], cpu_get_operand(cpu, in, cpu_insn_w(in) ? 8 : 4), 0);
 	return CPU_NEXT;
 }
 
 int cpu_sse_movd_to(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	cpu_set_operand(cpu, in, cpu_insn_w(in) ? 8 : 4, cpu_get64(cpu->fpu.xmm[in->reg]));
 	return CPU_NEXT;
 }
@@ -117,7 +117,7 @@ int cpu_sse_movd_to(struct cpu *cpu, const struct cpu_insn *in)
 /* MOVQ between XMM registers and memory */
 int cpu_sse_movq(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	set128(cpu->fpu.xmm[in->reg], in->mod == 3 ? cpu_get64(cpu->fpu.xmm[in->rm]) : load(cpu, in, 8), 0);
 	return CPU_NEXT;
 }
@@ -126,7 +126,7 @@ int cpu_sse_movq_to(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const u64 v = cpu_get64(cpu->fpu.xmm[in->reg]);
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	if (in->mod == 3)
 		set128(cpu->fpu.xmm[in->rm], v, 0);
 	else
@@ -144,7 +144,7 @@ int cpu_sse_pinsr(struct cpu *cpu, const struct cpu_insn *in)
 	const unsigned n = element(in), i = (unsigned)in->imm & (16 / n - 1);
 	u64 v;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	v = in->mod == 3 ? cpu->reg[in->rm] : load(cpu, in, n);
 	memcpy(cpu->fpu.xmm[in->reg] + i * n, &v, n);
 	return CPU_NEXT;
@@ -155,7 +155,7 @@ int cpu_sse_pextr(struct cpu *cpu, const struct cpu_insn *in)
 	const unsigned n = element(in), i = (unsigned)in->imm & (16 / n - 1);
 	u64 v = 0;
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	memcpy(&v, cpu->fpu.xmm[in->reg] + i * n, n);
 	if (in->mod == 3)
 		cpu->reg[in->rm] = v;
@@ -168,14 +168,14 @@ int cpu_sse_pextrw(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const u8 *p = cpu->fpu.xmm[in->rm] + 2 * (in->imm & 7);
 
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	cpu->reg[in->reg] = (u64)p[0] | (u64)p[1] << 8;
 	return CPU_NEXT;
 }
 
 int cpu_sse_maskmov(struct cpu *cpu, const struct cpu_insn *in)
 {
-	cpu_check_sse(cpu);
+	cpu_sse_ready(cpu);
 	return cpu_mask_store(cpu, in, cpu->fpu.xmm[in->reg], cpu->fpu.xmm[in->rm], 16);
 }
 

@@ -403,6 +403,13 @@ static int register_form(struct cpu *cpu, const struct cpu_insn *in, enum kind k
 	return CPU_NEXT;
 }
 
+bool cpu_x87_writes(const struct cpu_insn *in)
+{
+	const int bytes = operand[in->opcode & 7][in->reg & 7];
+
+	return bytes == ENVIRONMENT ? in->reg & 2 : bytes < 0;
+}
+
 int cpu_x87(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const unsigned op = in->opcode & 7, reg = in->reg & 7;
