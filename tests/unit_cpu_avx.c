@@ -140,6 +140,59 @@ static void masked_faults(void)
 	is(world.cpu.cr2, (u64)(uintptr_t)end + 8, "CR2 names its address");
 }
 
+/* Whether code, run in the guest, changes data; *writes is what the decoder is told of it. */
+static bool changes_memory(const u8 *code, unsigned n, bool (*tells)(const struct cpu_insn *), bool *writes)
+{
+	u8 *const data = world.memory + WORLD_DATA, before[WORLD_DATA_SIZE];
+	struct native_state s;
+	struct cpu_insn in;
+
+	random_state(&s);
+	s.gpr[CPU_RBX] = (u64)(uintptr_t)data;
+	memset(s.fpu.xmm, 0xa5, sizeof(s.fpu.xmm)); /* masks choose all */
+	memset(data, 0x11, WORLD_DATA_SIZE);
+	memcpy(before, data, sizeof(before));
+	cpu_decode(&in, code, n, CPU_MODE_64, 0);
+	*writes = tells(&in);
+	guest_run(&s, memcpy(world.memory + WORLD_CODE, code, n), n);
+	return memcmp(data, before, sizeof(before));
+}
+
+/* Blocks of decoded code end behind those, and only those, that write memory. */
+static void stores_are_known(void)
+{
+	unsigned wrong = 0, stores = 0, index;
+	u8 code[32];
+	bool writes;
+
+	for (unsigned i = 0; i < SSE_ROWS; i++) {
+		if (sse_rows[i].flags & F_REG)
+			continue;
+		if (changes_memory(code, sse_encode(code, &sse_rows[i], true, 64, random64), cpu_sse_writes, &writes)) {
+			stores++;
+			wrong += !writes;
+		}
+	}
+	for (unsigned i = 0; i < AVX_ROWS; i++) {
+		if (avx_rows[i].flags & F_REG)
+			continue;
+		if (changes_memory(code, avx_encode(code, &avx_rows[i], true, 64, random64, &index), cpu_sse_writes, &writes)) {
+			stores++;
+			wrong += !writes;
+		}
+	}
+	for (unsigned i = 0; i < 64; i++) {
+		const u8 x87[2] = { (u8)(0xd8 + i / 8), (u8)(i % 8 << 3 | 3) };
+
+		if (changes_memory(x87, 2, cpu_x87_writes, &writes)) {
+			stores++;
+			wrong += !writes;
+		}
+	}
+	ok(stores > 40, "%u instructions store to memory", stores);
+	is(wrong, 0, "the decoder knows all of them");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -154,5 +207,6 @@ int main(int argc, char **argv)
 	unmasked_exceptions();
 	refusals();
 	masked_faults();
+	stores_are_known();
 	return done_testing();
 }
