@@ -302,6 +302,9 @@ void cpu_execute_again(struct cpu *cpu);
 /* fn with cpu_leave() allowed; an exit of it is kept for the next cpu_run(). */
 void cpu_guarded(struct cpu *cpu, int (*fn)(struct cpu *));
 
+/* The same for a question: false when it did not return by itself; nothing is kept. */
+bool cpu_try(struct cpu *cpu, int (*fn)(struct cpu *));
+
 /* exception.c: events */
 void cpu_deliver_exception(struct cpu *cpu);
 void cpu_raise_debug(struct cpu *cpu, u32 dr6) __attribute__((noreturn));

@@ -71,8 +71,12 @@ struct cpu_bus {
 	enum cpu_msr (*rdmsr)(void *ctx, u32 msr, u64 *ret);
 	enum cpu_msr (*wrmsr)(void *ctx, u32 msr, u64 value);
 	u64 (*rdtsc)(void *ctx);           /* NULL: the host's counter + tsc_offset */
-	int (*irq_pending)(void *ctx);     /* vector that irq_ack() would give, or -1; NULL: none ever */
-	int (*irq_ack)(void *ctx);         /* take it */
+	/*
+	 * Take the highest interrupt that may be delivered now, or -1: then it is asked again after CPU_STOP_POLL or
+	 * a write of CR8 (so EOI and the like kick).  NULL: none ever.
+	 */
+	int (*irq_ack)(void *ctx);
+	int (*irq_pending)(void *ctx); /* cheaper: -1 when irq_ack() would say so.  May be NULL. */
 	void (*poll)(void *ctx);           /* CPU_STOP_POLL was seen: move NMIs etc. into cpu->events; may be NULL */
 	u64 (*get_tpr)(void *ctx);         /* CR8; NULL: cpu->cr8 alone */
 	void (*set_tpr)(void *ctx, u64 tpr);
@@ -333,6 +337,7 @@ struct cpu {
 	enum cpu_exit why; /* of CPU_LEAVE_EXIT */
 	u64 code_base;     /* linear address of RIP 0: CS.base outside 64-bit mode */
 	u64 touched_host, touched_gpa; /* last page mapped by a slow path: see cpu_host_fault() */
+	u64 query, answer; /* of cpu_translate() */
 	u64 io_rip;    /* linear address of the instruction that is pending */
 	u8 io_length, io_addr_size;
 	bool io_repeats;
@@ -388,8 +393,13 @@ static inline void cpu_unkick(struct cpu *cpu, u32 bits)
 
 u64 cpu_rflags(const struct cpu *cpu);
 void cpu_set_rflags(struct cpu *cpu, u64 rflags);
-/* After the owner wrote segments, control registers, EFER, events, guest_debug or want_irq_window: derived state, TLB. */
+/* After the owner wrote segments, control registers, EFER, debug registers or guest_debug: derived state, TLB. */
 void cpu_state_changed(struct cpu *cpu);
+/* After it wrote events, halted or want_irq_window alone: flushes nothing. */
+static inline void cpu_events_changed(struct cpu *cpu)
+{
+	cpu_kick(cpu, CPU_STOP_SELF);
+}
 /* After the answers of bus->cpuid changed. */
 void cpu_cpuid_changed(struct cpu *cpu);
 /* Of AVX, AVX2, FMA, F16C, AES, PCLMUL and SHA (CPU_HAS_) those that may be offered: this host executes them. */
@@ -398,8 +408,10 @@ u32 cpu_host_simd(void);
 void cpu_flush_tlb(struct cpu *cpu);    /* linear addresses: as MOV CR3 */
 void cpu_flush_memory(struct cpu *cpu); /* everything that bus->map answered: after any change of what gpas mean */
 
-/* KVM_TRANSLATE: walk as a supervisor's read, no A/D bits; 0, or -ENOENT when not mapped. */
+/* KVM_TRANSLATE: walk as a supervisor's read in software (CPU_KVM), no A/D bits; 0, or -ENOENT when not mapped. */
 int cpu_translate(struct cpu *cpu, u64 linear, u64 *gpa);
+/* After CR3 and so on were set for PAE paging: read the PDPTEs; false: they are bad, or not in memory. */
+bool cpu_reload_pdptrs(struct cpu *cpu);
 /* Whether KVM_SET_XCRS and XSETBV take the value. */
 bool cpu_xcr0_valid(const struct cpu *cpu, u64 xcr0);
 /* MSRs the CPU owns: true when index is one of them.  Values are not checked by the set (host-initiated), beyond what -EINVAL. */

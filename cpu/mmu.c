@@ -364,16 +364,38 @@ void cpu_load_pdptrs(struct cpu *cpu, u64 cr3)
 	memcpy(cpu->pdptr, pdpte, sizeof(pdpte));
 }
 
-int cpu_translate(struct cpu *cpu, u64 linear, u64 *gpa)
+static int translate_query(struct cpu *cpu)
 {
 	struct walk w;
 
+	cpu->kvm_access = true;
+	if (walk(cpu, cpu->query, CPU_READ, MODE_SUPER, false, &w))
+		cpu->answer = w.gpa;
+	cpu->kvm_access = false;
+	return CPU_LEAVE_AGAIN;
+}
+
+int cpu_translate(struct cpu *cpu, u64 linear, u64 *gpa)
+{
 	if (cpu_long_mode(cpu) && !cpu_canonical(cpu, linear))
 		return -ENOENT;
-	if (!walk(cpu, linear, CPU_READ, MODE_SUPER, false, &w))
+	cpu->query = linear;
+	cpu->answer = ~0ULL;
+	if (!cpu_try(cpu, translate_query) || cpu->answer == ~0ULL)
 		return -ENOENT;
-	*gpa = w.gpa;
+	*gpa = cpu->answer;
 	return 0;
+}
+
+static int reload_query(struct cpu *cpu)
+{
+	cpu_load_pdptrs(cpu, cpu->cr3);
+	return CPU_LEAVE_AGAIN;
+}
+
+bool cpu_reload_pdptrs(struct cpu *cpu)
+{
+	return cpu_try(cpu, reload_query);
 }
 
 /* ---- pages of an access ---- */

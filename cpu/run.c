@@ -399,7 +399,9 @@ static bool deliver_interrupt(struct cpu *cpu)
 	if (!open)
 		return false;
 	if (cpu->irq_waiting && cpu->bus->irq_ack) {
-		vector = cpu->bus->irq_ack(cpu->ctx);
+		vector = cpu->bus->irq_pending ? cpu->bus->irq_pending(cpu->ctx) : 0;
+		if (vector >= 0)
+			vector = cpu->bus->irq_ack(cpu->ctx);
 		if (vector >= 0) {
 			cpu->halted = false;
 			cpu_deliver(cpu, (unsigned)vector, false, 0, false, cpu->rip);
@@ -444,6 +446,8 @@ static void boundary(struct cpu *cpu)
 	}
 	if (must_step(cpu))
 		execute_one(cpu);
+	else
+		cpu->flags &= ~CPU_F_RF;
 }
 
 static int loop(struct cpu *cpu)
@@ -527,6 +531,15 @@ void cpu_guarded(struct cpu *cpu, int (*fn)(struct cpu *))
 {
 	if (leave(cpu, guard(cpu, fn), &cpu->deferred_exit))
 		cpu->deferred = true;
+}
+
+bool cpu_try(struct cpu *cpu, int (*fn)(struct cpu *))
+{
+	const enum cpu_pending pending = cpu->pending;
+	const int code = guard(cpu, fn);
+
+	cpu->pending = pending;
+	return code == CPU_LEAVE_AGAIN;
 }
 
 int cpu_init(struct cpu *cpu, const struct cpu_bus *bus, void *ctx)
