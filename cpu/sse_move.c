@@ -180,21 +180,23 @@ int cpu_sse_maskmov(struct cpu *cpu, const struct cpu_insn *in)
 }
 
 /*
- * The bytes of src whose mask has bit 7 set, to DS:RDI.  Runs of them are stored one after the other; a later one that
- * faults leaves the earlier ones stored, and doing them again changes nothing.
+ * The bytes of src whose mask has bit 7 set, to DS:RDI.  As on AMD's processors all n bytes must be writable, whatever
+ * the mask (elsewhere that depends on the model).
  */
 int cpu_mask_store(struct cpu *cpu, const struct cpu_insn *in, const u8 *src, const u8 *mask, unsigned n)
 {
 	const u64 offset = cpu_mask(cpu->reg[CPU_RDI], in->addr_size);
+	const u64 la = cpu_linear(cpu, in->seg, offset, n, true);
 
+	cpu_modify(cpu, la, 1, in->seg);
+	cpu_modify(cpu, la + n - 1, 1, in->seg);
 	for (unsigned i = 0, end; i < n; i = end) {
 		end = i + 1;
 		if (!(mask[i] & 0x80))
 			continue;
 		while (end < n && (mask[end] & 0x80))
 			end++;
-		cpu_write_linear(cpu, cpu_linear(cpu, in->seg, cpu_mask(offset + i, in->addr_size), end - i, true), src + i,
-				 end - i, in->seg);
+		cpu_write_linear(cpu, la + i, src + i, end - i, in->seg);
 	}
 	return cpu_end(cpu, in);
 }

@@ -141,6 +141,29 @@ static void page_crossing(void)
 	ok(!memcmp(world.memory + WORLD_DATA + 0x1000 - 8, s.fpu.xmm[0], 16), "both halves arrive");
 }
 
+/* MASKMOVDQU of nothing at all, at and around the end of memory. */
+static void masked_faults(void)
+{
+	static const u8 code[] = { 0x66, 0x0f, 0xf7, 0xc1 };
+	unsigned bad = 0;
+
+	if (!(world.cpu.features & CPU_HAS_AMD)) {
+		skip(1, "depends on the model");
+		return;
+	}
+	for (unsigned before = 0; before <= 32; before++) {
+		struct native_state s;
+
+		random_state(&s);
+		memset(s.fpu.xmm[1], 0, 16);
+		if (before & 1)
+			s.fpu.xmm[1][0] = 0x80;
+		s.gpr[CPU_RDI] = (u64)(uintptr_t)world.memory + WORLD_SIZE - before;
+		bad += !same_on_both(&s, code, sizeof(code), "MASKMOVDQU");
+	}
+	is(bad, 0, "MASKMOVDQU faults for its whole operand");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -153,5 +176,6 @@ int main(int argc, char **argv)
 	unmasked_exceptions();
 	refusals();
 	page_crossing();
+	masked_faults();
 	return done_testing();
 }
