@@ -6,7 +6,7 @@
  * cpu_deliver_exception().  While cpu->event.active, a further exception meets
  * the rules of double faults; an exit (memory fault, host fault) leaves the event to be injected again.
  */
-#include "cpu/access.h"
+#include "cpu/block.h"
 #include "cpu/ops.h"
 
 static bool has_error_code(unsigned vector)
@@ -64,6 +64,16 @@ void cpu_emulation_failure(struct cpu *cpu)
 {
 	memset(&cpu->exit.internal, 0, sizeof(cpu->exit.internal));
 	cpu->exit.internal.suberror = CPU_ERROR_EMULATION;
+	/* The instruction's bytes, when they could be fetched: flag, then length and bytes as KVM packs them. */
+	if (cpu->insn && cpu->block->insn) {
+		u8 packed[16] = { cpu->insn->length };
+
+		memcpy(packed + 1, (const u8 *)cpu->block->raw + (cpu->block->host - (u64)(uintptr_t)cpu->block->compare) + cpu->insn->start,
+		       cpu->insn->length);
+		cpu->exit.internal.ndata = 3;
+		cpu->exit.internal.data[0] = 1;
+		memcpy(&cpu->exit.internal.data[1], packed, sizeof(packed));
+	}
 	cpu_exit_now(cpu, CPU_EXIT_INTERNAL_ERROR);
 }
 

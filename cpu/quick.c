@@ -197,6 +197,15 @@ static int call64(struct cpu *cpu, const struct cpu_insn *in)
 	return CPU_JUMP;
 }
 
+static int ret64(struct cpu *cpu, const struct cpu_insn *in)
+{
+	const u64 rsp = cpu->reg[CPU_RSP], target = cpu_load(cpu, rsp, 8, CPU_SS);
+
+	cpu_jump64(cpu, target);
+	cpu->reg[CPU_RSP] = rsp + 8;
+	return CPU_JUMP;
+}
+
 /* ---- choice ---- */
 
 /* A memory operand, or a register. */
@@ -278,6 +287,8 @@ static cpu_op *one_byte(struct cpu_insn *in)
 			return in->size == 8 ? sar8 : sar4;
 		}
 		return NULL;
+	case 0xc3:
+		return wide ? ret64 : NULL;
 	case 0xe8:
 		return wide ? call64 : NULL;
 	case 0xe9:
