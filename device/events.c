@@ -104,7 +104,6 @@ long dev_vcpu_set_mp_state(struct dev_object *obj, u64 arg, void *copy, struct c
 	if (!known)
 		return core_refuse(err, RULE_MP_STATE, 0, "mp_state", state, KVM_MP_STATE_RUNNABLE);
 	v->mp_state = state;
-	v->cpu->halted = state == KVM_MP_STATE_HALTED;
 	return 0;
 }
 

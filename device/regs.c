@@ -291,6 +291,7 @@ long dev_vcpu_set_sregs2(struct dev_object *obj, u64 arg, void *copy, struct cor
 
 /* ---- floating point ---- */
 
+/* As in the kernel MXCSR is left out, in both directions. */
 long dev_vcpu_get_fpu(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	const struct cpu_fpu *f = &dev_to_vcpu(obj)->cpu->fpu;
@@ -305,11 +306,9 @@ long dev_vcpu_get_fpu(struct dev_object *obj, u64 arg, void *copy, struct core_e
 	fpu.last_opcode = f->fop;
 	fpu.last_ip = f->fip;
 	fpu.last_dp = f->fdp;
-	fpu.mxcsr = f->mxcsr;
 	return rt_copy_out(arg, &fpu, sizeof(fpu));
 }
 
-/* The kernel sets all of them but MXCSR. */
 long dev_vcpu_set_fpu(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	struct cpu_fpu *f = &dev_to_vcpu(obj)->cpu->fpu;

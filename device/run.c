@@ -143,6 +143,8 @@ static long exit_eoi(struct dev_vcpu *v)
 
 static long exit_halt(struct dev_vcpu *v)
 {
+	/* Whether a vCPU is halted is mp_state's to say; without a controller it is the program's. */
+	v->cpu->halted = false;
 	if (!v->vm->core.irqchip)
 		return exit_with(v, KVM_EXIT_HLT);
 	v->mp_state = KVM_MP_STATE_HALTED;

@@ -1,0 +1,15 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# tests/vcpu.t - guests on the software vCPU: exits, memory, state, and changes under running vCPUs
+
+. "$(dirname "$0")/common.sh"
+
+for profile in linux-6.18 linux-7.3; do
+	for program in exits memory state stop; do
+		run_tap "$program, $profile" "$gmem" run --profile $profile -- "$build/tests/run_vcpu_$program"
+	done
+done
+run_tap "exits, linux-6.1" "$gmem" run --profile linux-6.1 -- "$build/tests/run_vcpu_exits"
+run_tap "state, linux-7.4" "$gmem" run --profile linux-7.4 -- "$build/tests/run_vcpu_state"
+done_testing
