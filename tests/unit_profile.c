@@ -12,6 +12,7 @@
 #include "core/vm.h"
 #include "tests/core_mem.h"
 #include "tests/tap.h"
+#include "uapi/kvm_irq.h"
 
 #define NR_COLUMNS 17
 #define NR_TYPES   6
