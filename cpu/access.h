@@ -340,6 +340,7 @@ void cpu_write_flags(struct cpu *cpu, u64 value, u64 mask);
 u64 cpu_time_stamp(struct cpu *cpu);
 /* 0, -ENOENT: not the CPU's, -EINVAL: #GP. */
 int cpu_guest_wrmsr(struct cpu *cpu, u32 index, u64 value);
+bool cpu_guest_msr_hidden(const struct cpu *cpu, u32 index);
 int cpu_xgetbv(struct cpu *cpu, const struct cpu_insn *in);
 int cpu_xsetbv(struct cpu *cpu, const struct cpu_insn *in);
 /* INVLPG: the entries of one page. */

@@ -4,6 +4,10 @@
  */
 #include "cpu/access.h"
 
+/* MISC_ENABLE: no PEBS, no BTS, which the guest cannot change; EMON, whose writes are ignored. */
+#define MISC_PMU  0x1800ULL
+#define MISC_EMON 0x80ULL
+
 /* ---- reset ---- */
 
 static void reset_segment(struct cpu_segment *s, u16 selector, u64 base, u8 type)
@@ -56,7 +60,7 @@ void cpu_reset(struct cpu *cpu, bool init)
 		memset(&cpu->msr, 0, sizeof(cpu->msr));
 		cpu->msr.apic_base = 0xfee00900;
 		cpu->msr.pat = 0x0007040600070406ULL;
-		cpu->msr.misc_enable = 1;
+		cpu->msr.misc_enable = MISC_PMU;
 	}
 	cpu_set_rflags(cpu, 2);
 	cpu_flush_memory(cpu);
@@ -268,7 +272,7 @@ static bool valid(const struct cpu *cpu, u32 index, u64 v)
 	case MSR_SYSENTER_EIP:
 		return cpu_canonical(cpu, v);
 	case MSR_TSC_AUX:
-		return !(v >> 32);
+		return (cpu->features & CPU_HAS_AMD) || !(v >> 32);
 	case MSR_PAT:
 		return each_type(v, true);
 	case MSR_EFER:
@@ -302,6 +306,14 @@ int cpu_set_msr(struct cpu *cpu, u32 index, u64 value)
 	}
 	*p = value;
 	switch ((int)index) {
+	case MSR_TSC_AUX:
+		*p = (u32)value; /* AMD ignores the upper half, which Intel refuses */
+		break;
+	case MSR_SYSENTER_ESP:
+	case MSR_SYSENTER_EIP:
+		if (cpu->features & CPU_HAS_AMD)
+			*p = (u32)value;
+		break;
 	case MSR_EFER:
 		cpu_flush_tlb(cpu);
 		cpu_update_mode(cpu);
@@ -314,15 +326,28 @@ int cpu_set_msr(struct cpu *cpu, u32 index, u64 value)
 	return 0;
 }
 
+/* What the guest's CPUID hides from RDMSR and WRMSR. */
+bool cpu_guest_msr_hidden(const struct cpu *cpu, u32 index)
+{
+	return (int)index == MSR_TSC_AUX && !(cpu->features & (CPU_HAS_RDTSCP | CPU_HAS_RDPID));
+}
+
 /* As the guest writes it: EFER.LMA is the processor's own, LME changes only without paging. */
 int cpu_guest_wrmsr(struct cpu *cpu, u32 index, u64 value)
 {
+	if (cpu_guest_msr_hidden(cpu, index))
+		return -EINVAL;
 	if ((int)index == MSR_EFER) {
 		const u64 lma = 1 << 10, lme = 1 << 8;
 
 		if (((value ^ cpu->efer) & lme) && (cpu->cr0 >> 31))
 			return -EINVAL;
 		value = (value & ~lma) | (cpu->efer & lma);
+	}
+	if (index == MSR_MISC_ENABLE) {
+		if ((value ^ cpu->msr.misc_enable) & MISC_PMU)
+			return -EINVAL;
+		value = (value & ~MISC_EMON) | (cpu->msr.misc_enable & MISC_EMON);
 	}
 	if ((int)index == MSR_APIC_BASE)
 		return -ENOENT; /* the owner's APIC decides, and sets it */

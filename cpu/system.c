@@ -3,6 +3,7 @@
  * cpu/system.c - control and debug registers, tables, flags, time, CPUID, HLT, hypercalls
  */
 #include "cpu/access.h"
+#include "cpu/debug.h"
 #include "cpu/ops.h"
 #include "cpu/stack.h"
 
@@ -238,7 +239,15 @@ static unsigned debug_register(struct cpu *cpu, unsigned n)
 {
 	if (n > 7 || ((n == 4 || n == 5) && (cpu->cr4 & (1 << 3))))
 		cpu_raise(cpu, CPU_UD, 0);
-	if (cpu->dr7 & (1 << 13)) {
+	if (cpu_dr7(cpu) & (1 << 13)) {
+		/* General detect: the owner's first. */
+		if (cpu->guest_debug & CPU_DEBUG_HW_BP) {
+			cpu->exit.debug.exception = CPU_DB;
+			cpu->exit.debug.pc = cpu_insn_rip(cpu, cpu->insn) + cpu->code_base;
+			cpu->exit.debug.dr6 = 0xffff0ff0 | 1 << 13;
+			cpu->exit.debug.dr7 = cpu->debug_dr7;
+			cpu_exit_now(cpu, CPU_EXIT_DEBUG);
+		}
 		cpu->dr6 |= 1 << 13;
 		cpu->dr7 &= ~(1ULL << 13);
 		cpu->fault.vector = CPU_DB;
@@ -407,7 +416,9 @@ int op_rdmsr(struct cpu *cpu, const struct cpu_insn *in)
 	u64 v = 0;
 
 	privileged(cpu);
-	if (!cpu_get_msr(cpu, index, &v))
+	if (cpu_guest_msr_hidden(cpu, index))
+		r = CPU_MSR_GP;
+	else if (!cpu_get_msr(cpu, index, &v))
 		r = cpu->bus->rdmsr ? cpu->bus->rdmsr(cpu->ctx, index, &v) : CPU_MSR_GP;
 	if (r == CPU_MSR_EXIT)
 		msr_exit(cpu, in, index, 0, false);
