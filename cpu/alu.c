@@ -123,8 +123,8 @@ static inline int form_mi(struct cpu *cpu, const struct cpu_insn *in, unsigned o
 	}
 #define ALU_SIZE(name, op, size)                                                                                       \
 	ALU_FORM(name, op, rr, size)                                                                                   \
-	ALU_FORM(name, op, ri, size) ALU_FORM(name, op, rm, size) ALU_FORM(name, op, mr, size)                         \
-		ALU_FORM(name, op, mi, size)
+	ALU_FORM(name, op, ri, size)                                                                                   \
+	ALU_FORM(name, op, rm, size) ALU_FORM(name, op, mr, size) ALU_FORM(name, op, mi, size)
 #define ALU_OP(name, op) ALU_SIZE(name, op, 1) ALU_SIZE(name, op, 2) ALU_SIZE(name, op, 4) ALU_SIZE(name, op, 8)
 ALU_OP(add, CPU_ALU_ADD)
 ALU_OP(or, CPU_ALU_OR)
@@ -137,9 +137,14 @@ ALU_OP(cmp, CPU_ALU_CMP)
 ALU_OP(test, CPU_ALU_TEST)
 
 #define ROW(name, size)                                                                                                \
-	{ alu_##name##_rr##size, alu_##name##_ri##size, alu_##name##_rm##size, alu_##name##_mr##size,                  \
-	  alu_##name##_mi##size }
-#define ROWS(name) { ROW(name, 1), ROW(name, 2), ROW(name, 4), ROW(name, 8) }
+	{                                                                                                              \
+		alu_##name##_rr##size, alu_##name##_ri##size, alu_##name##_rm##size, alu_##name##_mr##size,            \
+			alu_##name##_mi##size                                                                          \
+	}
+#define ROWS(name)                                                                                                     \
+	{                                                                                                              \
+		ROW(name, 1), ROW(name, 2), ROW(name, 4), ROW(name, 8)                                                 \
+	}
 static cpu_op *const alu_ops[9][4][5] = {
 	ROWS(add), ROWS(or), ROWS(adc), ROWS(sbb), ROWS(and), ROWS(sub), ROWS(xor), ROWS(cmp), ROWS(test),
 };

@@ -35,11 +35,20 @@ static u64 host_fetch_modify(void *p, unsigned size, unsigned op, u64 bit)
 
 		seen = old;
 		if (size == 2)
-			__asm__ volatile("lock cmpxchgw %w2, %1" : "+a"(seen), "+m"(*(u16 *)p) : "r"(v) : "memory", "cc");
+			__asm__ volatile("lock cmpxchgw %w2, %1"
+					 : "+a"(seen), "+m"(*(u16 *)p)
+					 : "r"(v)
+					 : "memory", "cc");
 		else if (size == 4)
-			__asm__ volatile("lock cmpxchgl %k2, %1" : "+a"(seen), "+m"(*(u32 *)p) : "r"(v) : "memory", "cc");
+			__asm__ volatile("lock cmpxchgl %k2, %1"
+					 : "+a"(seen), "+m"(*(u32 *)p)
+					 : "r"(v)
+					 : "memory", "cc");
 		else
-			__asm__ volatile("lock cmpxchgq %2, %1" : "+a"(seen), "+m"(*(u64 *)p) : "r"(v) : "memory", "cc");
+			__asm__ volatile("lock cmpxchgq %2, %1"
+					 : "+a"(seen), "+m"(*(u64 *)p)
+					 : "r"(v)
+					 : "memory", "cc");
 		if (cpu_mask(seen, size) == cpu_mask(old, size))
 			return old;
 	}
@@ -145,7 +154,7 @@ int op_bsf(struct cpu *cpu, const struct cpu_insn *in)
 	if (in->pp == CPU_PP_F3 && (cpu->features & (reverse ? CPU_HAS_LZCNT : CPU_HAS_BMI1))) {
 		r = zeros(v, in->size, reverse);
 		/* CF: no bit was set; ZF: the count is zero. */
-		f &= (u16)~((CPU_F_CF | CPU_F_ZF) << 8);
+		f &= (u16) ~((CPU_F_CF | CPU_F_ZF) << 8);
 		f |= (u16)((v ? 0 : CPU_F_CF << 8) | (r ? 0 : CPU_F_ZF << 8));
 		cpu_set(cpu, in->reg, in->size, r);
 		cpu->aflags = f;
@@ -221,7 +230,8 @@ static void need(struct cpu *cpu, const struct cpu_insn *in, u32 feature, bool p
 /* SF and ZF of the result, OF clear, CF as given; AF and PF, undefined, are clear. */
 static void set_flags(struct cpu *cpu, u64 r, unsigned size, bool cf)
 {
-	cpu_set_arith(cpu, (cpu_mask(r, size) ? 0 : CPU_F_ZF) | (cpu_sign(r, size) < 0 ? CPU_F_SF : 0) | (cf ? CPU_F_CF : 0));
+	cpu_set_arith(cpu, (cpu_mask(r, size) ? 0 : CPU_F_ZF) | (cpu_sign(r, size) < 0 ? CPU_F_SF : 0) |
+				   (cf ? CPU_F_CF : 0));
 }
 
 int op_andn(struct cpu *cpu, const struct cpu_insn *in)

@@ -18,10 +18,10 @@ struct cpu_block {
 	const u8 *compare; /* memory to compare with raw[]: vectors of 16 bytes */
 	struct cpu_insn *insn;
 	u8 raw[CPU_BLOCK_VECTORS][16];
-	u32 last;          /* index of the last vector */
-	u16 first_mask;    /* bytes that count in the first vector, */
-	u16 last_mask;     /* and in the last; 0: never equal */
-	u64 host, gpa;     /* of the first instruction */
+	u32 last;	/* index of the last vector */
+	u16 first_mask; /* bytes that count in the first vector, */
+	u16 last_mask;	/* and in the last; 0: never equal */
+	u64 host, gpa;	/* of the first instruction */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct cpu_block) == 128, "two cache lines, found by a shift");
 

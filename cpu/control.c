@@ -250,7 +250,8 @@ static void call_inner(struct cpu *cpu, const struct gate *g, u64 next)
 		if (at + (wide ? 7 : 3) > tr->limit)
 			cpu_raise(cpu, CPU_TS, tr->selector & 0xfffc);
 		rsp = cpu_load_system(cpu, tr->base + at, wide ? 4 : 2);
-		cpu_load_inner_stack(cpu, (u16)cpu_load_system(cpu, tr->base + at + (wide ? 4 : 2), 2), &ss, g->cpl, CPU_TS);
+		cpu_load_inner_stack(cpu, (u16)cpu_load_system(cpu, tr->base + at + (wide ? 4 : 2), 2), &ss, g->cpl,
+				     CPU_TS);
 		mask = ss.db ? 0xffffffff : 0xffff;
 	}
 	slots[n++] = cpu->seg[CPU_SS].selector;
@@ -328,7 +329,8 @@ static void return_segment(struct cpu *cpu, struct cpu_segment *cs, u16 selector
 	d = cpu_read_descriptor(cpu, selector, CPU_GP, &la);
 	cpu_unpack_descriptor(cs, selector, d);
 	if (!cs->s || !(cs->type & 8) || (selector & 3) < cpu->cpl ||
-	    (cs->type & 4 ? cs->dpl > (selector & 3) : cs->dpl != (selector & 3)) || (cpu_long_mode(cpu) && cs->l && cs->db))
+	    (cs->type & 4 ? cs->dpl > (selector & 3) : cs->dpl != (selector & 3)) ||
+	    (cpu_long_mode(cpu) && cs->l && cs->db))
 		cpu_raise(cpu, CPU_GP, selector & 0xfffc);
 	if (!cs->present)
 		cpu_raise(cpu, CPU_NP, selector & 0xfffc);

@@ -31,23 +31,24 @@ enum {
 	CPU_READ = 1,
 	CPU_WRITE = 2,
 	CPU_FETCH = 4,
-	CPU_WALK = 8,    /* an entry of the guest's page tables (with CPU_WRITE: sets A or D) */
+	CPU_WALK = 8,	 /* an entry of the guest's page tables (with CPU_WRITE: sets A or D) */
 	CPU_SYSTEM = 16, /* descriptor tables, TSS, IDT, frames pushed by event delivery */
-	CPU_KVM = 32,    /* KVM would do it in software (string I/O and its walks): userspace_addr, never the guest_memfd */
+	CPU_KVM =
+		32, /* KVM would do it in software (string I/O and its walks): userspace_addr, never the guest_memfd */
 };
 
 enum cpu_map {
-	CPU_MAP_RAM,          /* page->host is the page */
-	CPU_MAP_MMIO,         /* no memory, or a write to a read-only slot */
+	CPU_MAP_RAM,	      /* page->host is the page */
+	CPU_MAP_MMIO,	      /* no memory, or a write to a read-only slot */
 	CPU_MAP_MEMORY_FAULT, /* exit CPU_EXIT_MEMORY_FAULT with page->fault_flags */
 	CPU_MAP_HOST_FAULT,   /* exit CPU_EXIT_HOST_FAULT: EFAULT without annotation */
 	CPU_MAP_HWPOISON,     /* exit CPU_EXIT_HWPOISON */
-	CPU_MAP_RETRY,        /* exit CPU_EXIT_STOPPED; the access is tried again at the next cpu_run() */
+	CPU_MAP_RETRY,	      /* exit CPU_EXIT_STOPPED; the access is tried again at the next cpu_run() */
 };
 
 struct cpu_page {
-	u8 *host;        /* of the whole 4 KiB page, aligned */
-	bool writable;   /* the CPU may write through host now and later without asking again */
+	u8 *host;	 /* of the whole 4 KiB page, aligned */
+	bool writable;	 /* the CPU may write through host now and later without asking again */
 	u64 fault_flags; /* of a memory fault */
 };
 
@@ -60,7 +61,7 @@ enum cpu_msr {
 struct cpu_bus {
 	/*
 	 * The page at gpa (4 KiB aligned).  What was answered may be used until cpu_flush_memory().  Asked for
-	 * CPU_WRITE it is written to at once even when !writable (dirty logging: log it, answer writable = false or true).
+	 * CPU_WRITE it is written to at once even when !writable (dirty logging: every write asks, unless writable).
 	 */
 	enum cpu_map (*map)(void *ctx, u64 gpa, unsigned access, struct cpu_page *ret);
 	/* Devices of the owner: true when it was served (data filled for reads), else the CPU exits.  May be NULL. */
@@ -70,15 +71,15 @@ struct cpu_bus {
 	/* MSRs that the CPU does not own (cpu_get_msr()), and writes of APIC_BASE. */
 	enum cpu_msr (*rdmsr)(void *ctx, u32 msr, u64 *ret);
 	enum cpu_msr (*wrmsr)(void *ctx, u32 msr, u64 value);
-	u64 (*rdtsc)(void *ctx);           /* NULL: the host's counter + tsc_offset */
+	u64 (*rdtsc)(void *ctx); /* NULL: the host's counter + tsc_offset */
 	/*
 	 * Take the highest interrupt that may be delivered now, or -1: then it is asked again after CPU_STOP_POLL or
 	 * a write of CR8 (so EOI and the like kick).  NULL: none ever.
 	 */
 	int (*irq_ack)(void *ctx);
 	int (*irq_pending)(void *ctx); /* cheaper: -1 when irq_ack() would say so.  May be NULL. */
-	void (*poll)(void *ctx);           /* CPU_STOP_POLL was seen: move NMIs etc. into cpu->events; may be NULL */
-	u64 (*get_tpr)(void *ctx);         /* CR8; NULL: cpu->cr8 alone */
+	void (*poll)(void *ctx);       /* CPU_STOP_POLL was seen: move NMIs etc. into cpu->events; may be NULL */
+	u64 (*get_tpr)(void *ctx);     /* CR8; NULL: cpu->cr8 alone */
 	void (*set_tpr)(void *ctx, u64 tpr);
 	/* true: done here, *ret goes to RAX.  false, or NULL: exit CPU_EXIT_HYPERCALL. */
 	bool (*hypercall)(void *ctx, u64 nr, const u64 args[5], u64 *ret);
@@ -167,7 +168,7 @@ struct cpu_exit_info {
 		u16 port;
 		u8 size, is_out, is_string;
 		u32 count;
-		u8 *data; /* size * count bytes: cpu->io_buffer, which the owner may point into its kvm_run page (1024 bytes) */
+		u8 *data; /* size * count bytes: cpu->io_buffer, 1024 bytes, which the owner may point into kvm_run */
 	} io;
 	struct {
 		u64 gpa;
@@ -181,7 +182,7 @@ struct cpu_exit_info {
 	} hypercall;
 	struct {
 		u64 gpa, flags; /* memory, host and poison faults: page of the access */
-		u64 host;       /* host fault reported by cpu_host_fault(): the address */
+		u64 host;	/* host fault reported by cpu_host_fault(): the address */
 		unsigned access;
 	} fault;
 	struct {
@@ -214,7 +215,7 @@ enum cpu_pending {
 
 /* Bits of cpu->stop.  Others set the first two by cpu_kick(). */
 enum {
-	CPU_STOP = 1,      /* cpu_run() returns CPU_EXIT_STOPPED at the next boundary; the owner clears it */
+	CPU_STOP = 1,	   /* cpu_run() returns CPU_EXIT_STOPPED at the next boundary; the owner clears it */
 	CPU_STOP_POLL = 2, /* call bus->poll() and look for interrupts; cleared by the CPU */
 	CPU_STOP_SELF = 4, /* the CPU's own */
 };
@@ -289,11 +290,11 @@ struct cpu {
 	};
 	/* Arithmetic flags as LAHF and SETO give them: bits 15:8 = SF ZF AF PF CF, bit 0 = OF.  The rest in `flags`. */
 	u16 aflags;
-	u32 stop; /* atomic accesses only: cpu_kick() */
-	u64 flags; /* use cpu_rflags() and cpu_set_rflags() */
-	const struct cpu_insn *insn; /* the one being executed */
+	u32 stop;		       /* atomic accesses only: cpu_kick() */
+	u64 flags;		       /* use cpu_rflags() and cpu_set_rflags() */
+	const struct cpu_insn *insn;   /* the one being executed */
 	const struct cpu_block *block; /* and its block */
-	u64 code_key, tlb_key;       /* mode and generation parts of tags */
+	u64 code_key, tlb_key;	       /* mode and generation parts of tags */
 	struct cpu_tlb *tlb;
 	u64 base64[6]; /* what 64-bit addressing adds: bases of FS and GS, 0 for the others */
 
@@ -311,7 +312,7 @@ struct cpu {
 
 	/* Requests of the owner */
 	bool want_irq_window;
-	bool quirk_out_7e;  /* OUT to port 0x7e retires before the exit */
+	bool quirk_out_7e; /* OUT to port 0x7e retires before the exit */
 	u32 guest_debug;
 	u64 debug_dr[4], debug_dr7; /* with CPU_DEBUG_HW_BP: in place of the guest's */
 
@@ -332,19 +333,19 @@ struct cpu {
 	u64 flushes;
 	u16 tlb_gen;
 	bool irq_waiting;
-	bool stepping;  /* exactly one instruction, one iteration of a string */
+	bool stepping; /* exactly one instruction, one iteration of a string */
 	void *escape_sp;
-	enum cpu_exit why; /* of CPU_LEAVE_EXIT */
-	u64 code_base;     /* linear address of RIP 0: CS.base outside 64-bit mode */
+	enum cpu_exit why;	       /* of CPU_LEAVE_EXIT */
+	u64 code_base;		       /* linear address of RIP 0: CS.base outside 64-bit mode */
 	u64 touched_host, touched_gpa; /* last page mapped by a slow path: see cpu_host_fault() */
-	u64 query, answer; /* of cpu_translate() */
-	u64 io_rip;    /* linear address of the instruction that is pending */
+	u64 query, answer;	       /* of cpu_translate() */
+	u64 io_rip;		       /* linear address of the instruction that is pending */
 	u8 io_length, io_addr_size;
 	bool io_repeats;
 	bool kvm_access; /* string I/O: KVM's own accesses */
-	bool deferred;   /* cpu_complete() produced deferred_exit, which cpu_run() returns */
+	bool deferred;	 /* cpu_complete() produced deferred_exit, which cpu_run() returns */
 	enum cpu_exit deferred_exit;
-	u32 trap_dr6;  /* debug traps to raise behind the instruction */
+	u32 trap_dr6; /* debug traps to raise behind the instruction */
 	struct {
 		u64 gpa;
 		u8 *host;
@@ -370,7 +371,7 @@ struct cpu {
 
 /* ---- for the owner ---- */
 
-/* State after INIT with zeroed or default values (as KVM_CREATE_VCPU leaves it); 0 or -ENOMEM.  cpu is zeroed memory. */
+/* State as KVM_CREATE_VCPU leaves it; 0 or -ENOMEM.  cpu is zeroed memory. */
 int cpu_init(struct cpu *cpu, const struct cpu_bus *bus, void *ctx);
 void cpu_fini(struct cpu *cpu);
 /* Registers as after INIT (keep_fpu) or RESET. */
@@ -405,7 +406,7 @@ void cpu_cpuid_changed(struct cpu *cpu);
 /* Of AVX, AVX2, FMA, F16C, AES, PCLMUL and SHA (CPU_HAS_) those that may be offered: this host executes them. */
 u32 cpu_host_simd(void);
 /* Only while the CPU is not running, or from its own thread. */
-void cpu_flush_tlb(struct cpu *cpu);    /* linear addresses: as MOV CR3 */
+void cpu_flush_tlb(struct cpu *cpu);	/* linear addresses: as MOV CR3 */
 void cpu_flush_memory(struct cpu *cpu); /* everything that bus->map answered: after any change of what gpas mean */
 
 /* KVM_TRANSLATE: walk as a supervisor's read in software (CPU_KVM), no A/D bits; 0, or -ENOENT when not mapped. */
@@ -414,7 +415,7 @@ int cpu_translate(struct cpu *cpu, u64 linear, u64 *gpa);
 bool cpu_reload_pdptrs(struct cpu *cpu);
 /* Whether KVM_SET_XCRS and XSETBV take the value. */
 bool cpu_xcr0_valid(const struct cpu *cpu, u64 xcr0);
-/* MSRs the CPU owns: true when index is one of them.  Values are not checked by the set (host-initiated), beyond what -EINVAL. */
+/* MSRs the CPU owns: true when index is one of them; setting checks what every processor refuses. */
 bool cpu_get_msr(struct cpu *cpu, u32 index, u64 *ret);
 int cpu_set_msr(struct cpu *cpu, u32 index, u64 value); /* 0, -ENOENT (not owned), -EINVAL */
 
@@ -422,8 +423,8 @@ int cpu_set_msr(struct cpu *cpu, u32 index, u64 value); /* 0, -ENOENT (not owned
  * Guest memory is touched directly.  The owner's SIGSEGV/SIGBUS handler, having found that this thread is inside
  * cpu_run(cpu) or cpu_complete(cpu), calls this with si_addr and the interrupted context; true means that the context
  * was changed so that returning from the handler ends the access: cpu_run() returns CPU_EXIT_HOST_FAULT with
- * exit.fault.host = addr (cpu_complete(): the next cpu_run() does).  The guest's registers are as before the instruction.
- * false: not ours, a bug.  Calling cpu_run() again retries the access.
+ * exit.fault.host = addr (cpu_complete(): the next cpu_run() does).  The guest's registers are as before the
+ * instruction.  false: not ours, a bug.  Calling cpu_run() again retries the access.
  */
 struct cpu_context {
 	u64 *rip, *rsp, *rdi, *rsi, *eflags;

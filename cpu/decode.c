@@ -29,7 +29,7 @@ struct opcode {
 };
 
 static const struct opcode opcodes[2][256] = {
-#define OP(map, first, last, attributes, handler) [map][(first) ... (last)] = { attributes, handler },
+#define OP(map, first, last, attributes, handler) [map][(first)...(last)] = { attributes, handler },
 #include "cpu/opcode.def"
 #undef OP
 };

@@ -68,7 +68,9 @@ void cpu_emulation_failure(struct cpu *cpu)
 	if (cpu->insn && cpu->block->insn) {
 		u8 packed[16] = { cpu->insn->length };
 
-		memcpy(packed + 1, (const u8 *)cpu->block->raw + (cpu->block->host - (u64)(uintptr_t)cpu->block->compare) + cpu->insn->start,
+		memcpy(packed + 1,
+		       (const u8 *)cpu->block->raw + (cpu->block->host - (u64)(uintptr_t)cpu->block->compare) +
+			       cpu->insn->start,
 		       cpu->insn->length);
 		cpu->exit.internal.ndata = 3;
 		cpu->exit.internal.data[0] = 1;

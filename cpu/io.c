@@ -24,8 +24,7 @@ static u64 linear_rip(const struct cpu *cpu)
 }
 
 /* RIP is exact again; the record's length is what completion needs. */
-static void io_exit(struct cpu *cpu, const struct cpu_insn *in, enum cpu_pending pending)
-	__attribute__((noreturn));
+static void io_exit(struct cpu *cpu, const struct cpu_insn *in, enum cpu_pending pending) __attribute__((noreturn));
 static void io_exit(struct cpu *cpu, const struct cpu_insn *in, enum cpu_pending pending)
 {
 	cpu->pending = pending;
@@ -164,7 +163,8 @@ int op_outs(struct cpu *cpu, const struct cpu_insn *in)
 	if (!n)
 		return CPU_NEXT;
 	port = port_of(cpu, in);
-	cpu_read_kvm(cpu, address(cpu, in->flags & CPU_IN_64, in->addr_size, in->seg, CPU_RSI, size, false), data, size);
+	cpu_read_kvm(cpu, address(cpu, in->flags & CPU_IN_64, in->addr_size, in->seg, CPU_RSI, size, false), data,
+		     size);
 	served = cpu->bus->pio && cpu->bus->pio(cpu->ctx, port, data, size, true);
 	advance(cpu, in->addr_size, CPU_RSI, size);
 	if (repeats(in))

@@ -30,13 +30,13 @@
 
 #include "cpu/debug.h"
 
-#define PTE_P    (1ULL << 0)
-#define PTE_W    (1ULL << 1)
-#define PTE_U    (1ULL << 2)
-#define PTE_A    (1ULL << 5)
-#define PTE_D    (1ULL << 6)
-#define PTE_PS   (1ULL << 7)
-#define PTE_NX   (1ULL << 63)
+#define PTE_P	 (1ULL << 0)
+#define PTE_W	 (1ULL << 1)
+#define PTE_U	 (1ULL << 2)
+#define PTE_A	 (1ULL << 5)
+#define PTE_D	 (1ULL << 6)
+#define PTE_PS	 (1ULL << 7)
+#define PTE_NX	 (1ULL << 63)
 #define PTE_ADDR 0x000ffffffffff000ULL
 
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
@@ -155,7 +155,10 @@ static bool entry_set(struct cpu *cpu, u64 gpa, u64 old, u64 bits, bool wide)
 	if (wide) {
 		u64 expected = old, desired = old | bits;
 
-		__asm__ volatile("lock cmpxchgq %2, %1" : "+a"(expected), "+m"(*(u64 *)p) : "r"(desired) : "memory", "cc");
+		__asm__ volatile("lock cmpxchgq %2, %1"
+				 : "+a"(expected), "+m"(*(u64 *)p)
+				 : "r"(desired)
+				 : "memory", "cc");
 		return expected == old;
 	}
 	u32 expected = (u32)old, desired = (u32)(old | bits);

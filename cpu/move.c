@@ -58,9 +58,11 @@ int op_movbe(struct cpu *cpu, const struct cpu_insn *in)
 
 	if (!(cpu->features & CPU_HAS_MOVBE) || in->mod == 3 || in->pp > CPU_PP_66)
 		cpu_raise(cpu, CPU_UD, 0);
-	v = in->opcode & 1 ? cpu_get_reg(cpu, in, in->size) :
-			     cpu_load(cpu, cpu_addr(cpu, in, in->size, false), in->size, in->seg);
-	v = in->size == 2 ? __builtin_bswap16((u16)v) : in->size == 4 ? __builtin_bswap32((u32)v) : __builtin_bswap64(v);
+	v = in->opcode & 1 ? cpu_get_reg(cpu, in, in->size)
+			   : cpu_load(cpu, cpu_addr(cpu, in, in->size, false), in->size, in->seg);
+	v = in->size == 2   ? __builtin_bswap16((u16)v)
+	    : in->size == 4 ? __builtin_bswap32((u32)v)
+			    : __builtin_bswap64(v);
 	if (in->opcode & 1)
 		cpu_store(cpu, cpu_addr(cpu, in, in->size, true), in->size, v, in->seg);
 	else
@@ -108,7 +110,7 @@ int op_movsxd(struct cpu *cpu, const struct cpu_insn *in)
 		cpu_set_operand(cpu, in, 2, (v & ~3ULL) | (cpu->reg[in->reg] & 3));
 		cpu->aflags |= CPU_F_ZF << 8;
 	} else {
-		cpu->aflags &= (u16)~(CPU_F_ZF << 8);
+		cpu->aflags &= (u16) ~(CPU_F_ZF << 8);
 	}
 	return CPU_NEXT;
 }
@@ -356,7 +358,8 @@ int op_cmpxchg(struct cpu *cpu, const struct cpu_insn *in)
 
 static bool cmpxchg8b(struct cpu *cpu, const struct cpu_insn *in)
 {
-	const u64 a = (u32)cpu->reg[CPU_RAX] | cpu->reg[CPU_RDX] << 32, b = (u32)cpu->reg[CPU_RBX] | cpu->reg[CPU_RCX] << 32;
+	const u64 a = (u32)cpu->reg[CPU_RAX] | cpu->reg[CPU_RDX] << 32,
+		  b = (u32)cpu->reg[CPU_RBX] | cpu->reg[CPU_RCX] << 32;
 	const u64 la = cpu_addr(cpu, in, 8, true);
 	void *p = cpu_modify(cpu, la, 8, in->seg);
 	u64 old;
@@ -527,7 +530,8 @@ int op_enter(struct cpu *cpu, const struct cpu_insn *in)
 	cpu_stack_write(cpu, at, size, cpu->reg[CPU_RBP]);
 	frame = cpu_stack_moved(cpu, at);
 	for (unsigned i = 1; i < level; i++) {
-		u64 v = cpu_load(cpu, cpu_linear(cpu, CPU_SS, (cpu->reg[CPU_RBP] - i * size) & mask, size, false), size, CPU_SS);
+		u64 v = cpu_load(cpu, cpu_linear(cpu, CPU_SS, (cpu->reg[CPU_RBP] - i * size) & mask, size, false), size,
+				 CPU_SS);
 
 		at -= size;
 		cpu_stack_write(cpu, at, size, v);

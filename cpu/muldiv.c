@@ -6,7 +6,7 @@
 
 /* Undefined flags: some processors leave them alone, so that the guest's go in.  RAX is clobbered last, by SETO. */
 #define WIDE_SIZE(insn, suffix, operand)                                                                               \
-	__asm__("sahf\n\tmov %2, %%rax\n\t" insn suffix " " operand "\n\tmov %%rax, %2" CPU_FLAGS_OUT               \
+	__asm__("sahf\n\tmov %2, %%rax\n\t" insn suffix " " operand "\n\tmov %%rax, %2" CPU_FLAGS_OUT                  \
 		: "+&a"(flags), "+&d"(d), "+&r"(a)                                                                     \
 		: "r"(b)                                                                                               \
 		: "cc")

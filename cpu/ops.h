@@ -17,7 +17,17 @@ cpu_op op_movbe, op_crc32, op_adx, op_invpcid, op_andn, op_bls, op_bzhi, op_bext
 
 /* A quick handler for this very form, or NULL; may change the record to suit it: cpu/quick.c, cpu/alu.c. */
 cpu_op *cpu_quick(struct cpu_insn *in);
-enum { CPU_ALU_ADD, CPU_ALU_OR, CPU_ALU_ADC, CPU_ALU_SBB, CPU_ALU_AND, CPU_ALU_SUB, CPU_ALU_XOR, CPU_ALU_CMP, CPU_ALU_TEST };
+enum {
+	CPU_ALU_ADD,
+	CPU_ALU_OR,
+	CPU_ALU_ADC,
+	CPU_ALU_SBB,
+	CPU_ALU_AND,
+	CPU_ALU_SUB,
+	CPU_ALU_XOR,
+	CPU_ALU_CMP,
+	CPU_ALU_TEST
+};
 enum { CPU_FORM_RR, CPU_FORM_RI, CPU_FORM_RM, CPU_FORM_MR, CPU_FORM_MI };
 cpu_op *cpu_alu_op(unsigned op, unsigned size, unsigned form);
 

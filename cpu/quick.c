@@ -30,19 +30,22 @@
 	static int mov_mr##size(struct cpu *cpu, const struct cpu_insn *in)                                            \
 	{                                                                                                              \
 		cpu_store(cpu, cpu_addr(cpu, in, size, true), size, cpu_get_reg(cpu, in, size), in->seg);              \
-		return cpu_next_stored(cpu, in);                                                                               \
+		return cpu_next_stored(cpu, in);                                                                       \
 	}                                                                                                              \
 	static int mov_mi##size(struct cpu *cpu, const struct cpu_insn *in)                                            \
 	{                                                                                                              \
 		cpu_store(cpu, cpu_addr(cpu, in, size, true), size, (u64)in->imm, in->seg);                            \
-		return cpu_next_stored(cpu, in);                                                                               \
+		return cpu_next_stored(cpu, in);                                                                       \
 	}
 MOVES(1)
 MOVES(2)
 MOVES(4)
 MOVES(8)
 
-#define MOVE_ROW(size) { mov_rr##size, mov_ri##size, mov_rm##size, mov_mr##size, mov_mi##size }
+#define MOVE_ROW(size)                                                                                                 \
+	{                                                                                                              \
+		mov_rr##size, mov_ri##size, mov_rm##size, mov_mr##size, mov_mi##size                                   \
+	}
 static cpu_op *const moves[4][5] = { MOVE_ROW(1), MOVE_ROW(2), MOVE_ROW(4), MOVE_ROW(8) };
 
 static cpu_op *move(const struct cpu_insn *in, unsigned form)
@@ -82,14 +85,14 @@ static int nothing(struct cpu *cpu, const struct cpu_insn *in)
 /* ---- INC, DEC of a register ---- */
 
 #define UNARY(name)                                                                                                    \
-	static int name##4(struct cpu *cpu, const struct cpu_insn *in)                                                 \
+	static int name##4(struct cpu * cpu, const struct cpu_insn *in)                                                \
 	{                                                                                                              \
 		u16 f = cpu->aflags;                                                                                   \
 		cpu->reg[in->rm] = (u32)cpu_##name(cpu->reg[in->rm], 4, &f);                                           \
 		cpu->aflags = f;                                                                                       \
 		return cpu_next_flags(cpu, in, f);                                                                     \
 	}                                                                                                              \
-	static int name##8(struct cpu *cpu, const struct cpu_insn *in)                                                 \
+	static int name##8(struct cpu * cpu, const struct cpu_insn *in)                                                \
 	{                                                                                                              \
 		u16 f = cpu->aflags;                                                                                   \
 		cpu->reg[in->rm] = cpu_##name(cpu->reg[in->rm], 8, &f);                                                \
@@ -105,10 +108,7 @@ UNARY(dec)
 	static int name##size(struct cpu *cpu, const struct cpu_insn *in)                                              \
 	{                                                                                                              \
 		u64 a = cpu->reg[in->rm], flags;                                                                       \
-		__asm__(#name suffix " %%cl, %" mod "0" CPU_FLAGS_OUT                                                  \
-			: "+r"(a), "=&a"(flags)                                                                        \
-			: "c"(in->imm)                                                                                 \
-			: "cc");                                                                                       \
+		__asm__(#name suffix " %%cl, %" mod "0" CPU_FLAGS_OUT : "+r"(a), "=&a"(flags) : "c"(in->imm) : "cc");  \
 		cpu_set(cpu, in->rm, size, a);                                                                         \
 		cpu->aflags = (u16)flags;                                                                              \
 		return cpu_next(cpu, in);                                                                              \
@@ -129,8 +129,10 @@ int cpu_jcc64(struct cpu *cpu, const struct cpu_insn *in)
 
 static cpu_op *jcc(struct cpu_insn *in)
 {
-	static const u16 masks[8] = { 1, CPU_F_CF << 8, CPU_F_ZF << 8, (CPU_F_CF | CPU_F_ZF) << 8, CPU_F_SF << 8, CPU_F_PF << 8,
-				      2, 2 | CPU_F_ZF << 8 };
+	static const u16 masks[8] = {
+		1, CPU_F_CF << 8,    CPU_F_ZF << 8, (CPU_F_CF | CPU_F_ZF) << 8, CPU_F_SF << 8, CPU_F_PF << 8,
+		2, 2 | CPU_F_ZF << 8
+	};
 
 	in->disp = masks[in->opcode >> 1 & 7];
 	return cpu_jcc64;
@@ -152,13 +154,16 @@ static cpu_op *jcc(struct cpu_insn *in)
 		*cpu_byte(cpu, in->rm8) = cpu_cond(cpu->aflags, cc);                                                   \
 		return cpu_next(cpu, in);                                                                              \
 	}
-CONDITION(0) CONDITION(1) CONDITION(2) CONDITION(3) CONDITION(4) CONDITION(5) CONDITION(6) CONDITION(7)
-CONDITION(8) CONDITION(9) CONDITION(10) CONDITION(11) CONDITION(12) CONDITION(13) CONDITION(14) CONDITION(15)
+CONDITION(0)
+CONDITION(1) CONDITION(2) CONDITION(3) CONDITION(4) CONDITION(5) CONDITION(6) CONDITION(7) CONDITION(8) CONDITION(9)
+	CONDITION(10) CONDITION(11) CONDITION(12) CONDITION(13) CONDITION(14) CONDITION(15)
 
 #define CONDITIONS(name)                                                                                               \
-	{ name##0, name##1, name##2,  name##3,	name##4,  name##5,  name##6,  name##7,                                 \
-	  name##8, name##9, name##10, name##11, name##12, name##13, name##14, name##15 }
-static cpu_op *const cmov4s[16] = CONDITIONS(cmov4_);
+	{                                                                                                              \
+		name##0, name##1, name##2, name##3, name##4, name##5, name##6, name##7, name##8, name##9, name##10,    \
+			name##11, name##12, name##13, name##14, name##15                                               \
+	}
+		static cpu_op *const cmov4s[16] = CONDITIONS(cmov4_);
 static cpu_op *const cmov8s[16] = CONDITIONS(cmov8_);
 static cpu_op *const sets[16] = CONDITIONS(set);
 

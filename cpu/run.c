@@ -227,7 +227,8 @@ static struct cpu_insn *decode_one(struct cpu *cpu, u64 la, struct cross *c)
 
 	cpu->block = &none;
 	copy_code(bytes, fetch(cpu, la, &gpa), n);
-	if (c->insn[0].fn && c->key == cpu->code_key && c->insn[0].length <= n && !memcmp(c->bytes, bytes, c->insn[0].length))
+	if (c->insn[0].fn && c->key == cpu->code_key && c->insn[0].length <= n &&
+	    !memcmp(c->bytes, bytes, c->insn[0].length))
 		return c->insn;
 	r = cpu_decode(&c->insn[0], bytes, n, (int)(cpu->code_key & 3), 0);
 	if (r == CPU_DECODE_SHORT && n < limit) {
@@ -251,7 +252,8 @@ static struct cpu_insn *build(struct cpu *cpu, struct cpu_block *b, u64 la, cons
 {
 	struct cpu_cache *c = cpu->cache;
 	const int mode = (int)(cpu->code_key & 3);
-	const unsigned avail = (unsigned)rt_min(rt_min(RT_PAGE_SIZE - (la & RT_PAGE_MASK), BLOCK_BYTES), within_limit(cpu));
+	const unsigned avail =
+		(unsigned)rt_min(rt_min(RT_PAGE_SIZE - (la & RT_PAGE_MASK), BLOCK_BYTES), within_limit(cpu));
 	u8 bytes[BLOCK_BYTES] = { 0 };
 	unsigned n = 0, count = 0;
 	struct cpu_insn *insn;
@@ -304,7 +306,8 @@ static __attribute__((noinline)) const struct cpu_insn *find(struct cpu *cpu, u6
 
 	within_limit(cpu);
 	host = fetch(cpu, wrapped(cpu, la), &gpa);
-	if (b->insn && b->rip == la && b->host == (u64)(uintptr_t)host && !((b->key ^ cpu->code_key) & 3) && cpu_block_same(b)) {
+	if (b->insn && b->rip == la && b->host == (u64)(uintptr_t)host && !((b->key ^ cpu->code_key) & 3) &&
+	    cpu_block_same(b)) {
 		b->key = cpu->code_key;
 		cpu->block = b;
 		return b->insn;
@@ -385,8 +388,8 @@ static void execute_one(struct cpu *cpu)
 
 static bool deliver_interrupt(struct cpu *cpu)
 {
-	const bool open = (cpu->flags & CPU_F_IF) && !cpu->events.interrupt.shadow &&
-			  !(cpu->guest_debug & CPU_DEBUG_BLOCKIRQ);
+	const bool open =
+		(cpu->flags & CPU_F_IF) && !cpu->events.interrupt.shadow && !(cpu->guest_debug & CPU_DEBUG_BLOCKIRQ);
 	int vector;
 
 	if (cpu->events.nmi.pending && !cpu->events.nmi.masked && !cpu->events.interrupt.shadow) {

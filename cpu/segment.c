@@ -196,7 +196,8 @@ void cpu_load_segment(struct cpu *cpu, unsigned seg, u16 selector)
 		return;
 	}
 	if (!(selector & 0xfffc)) {
-		if (seg == CPU_SS && ((cpu->code_key & 3) != CPU_MODE_64 || cpu->cpl == 3 || (selector & 3) != cpu->cpl))
+		if (seg == CPU_SS &&
+		    ((cpu->code_key & 3) != CPU_MODE_64 || cpu->cpl == 3 || (selector & 3) != cpu->cpl))
 			cpu_raise(cpu, CPU_GP, 0);
 		cpu_set_null(cpu, seg, selector);
 		return;

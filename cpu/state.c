@@ -89,35 +89,35 @@ struct feature {
 void cpu_cpuid_changed(struct cpu *cpu)
 {
 	static const struct feature table[] = {
-		{ 1, 2, 1, CPU_HAS_PCLMUL },
-		{ 1, 2, 3, CPU_HAS_MONITOR },
-		{ 1, 2, 12, CPU_HAS_FMA },
-		{ 1, 2, 17, CPU_HAS_PCID },
-		{ 1, 2, 22, CPU_HAS_MOVBE },
-		{ 1, 2, 25, CPU_HAS_AES },
-		{ 1, 2, 26, CPU_HAS_XSAVE },
-		{ 1, 2, 28, CPU_HAS_AVX },
-		{ 1, 2, 29, CPU_HAS_F16C },
-		{ 1, 2, 30, CPU_HAS_RDRAND },
-		{ 7, 1, 0, CPU_HAS_FSGSBASE },
-		{ 7, 1, 3, CPU_HAS_BMI1 },
-		{ 7, 1, 5, CPU_HAS_AVX2 },
-		{ 7, 1, 7, CPU_HAS_SMEP },
-		{ 7, 1, 8, CPU_HAS_BMI2 },
-		{ 7, 1, 10, CPU_HAS_INVPCID },
-		{ 7, 1, 18, CPU_HAS_RDSEED },
-		{ 7, 1, 19, CPU_HAS_ADX },
-		{ 7, 1, 20, CPU_HAS_SMAP },
-		{ 7, 1, 29, CPU_HAS_SHA },
-		{ 7, 2, 2, CPU_HAS_UMIP },
-		{ 7, 2, 16, CPU_HAS_LA57 },
-		{ 7, 2, 22, CPU_HAS_RDPID },
-		{ 0xd, 0, 0, CPU_HAS_XSAVEOPT }, /* subleaf 1 */
-		{ 0x80000001, 2, 5, CPU_HAS_LZCNT },
-		{ 0x80000001, 3, 20, CPU_HAS_NX },
-		{ 0x80000001, 3, 26, CPU_HAS_1G },
-		{ 0x80000001, 3, 27, CPU_HAS_RDTSCP },
-		{ 0x80000001, 3, 29, CPU_HAS_LONG_MODE },
+		{1,	     2, 1,  CPU_HAS_PCLMUL	  },
+		{ 1,	     2, 3,  CPU_HAS_MONITOR  },
+		{ 1,	     2, 12, CPU_HAS_FMA	},
+		{ 1,	     2, 17, CPU_HAS_PCID	 },
+		{ 1,	     2, 22, CPU_HAS_MOVBE	  },
+		{ 1,	     2, 25, CPU_HAS_AES	},
+		{ 1,	     2, 26, CPU_HAS_XSAVE	  },
+		{ 1,	     2, 28, CPU_HAS_AVX	},
+		{ 1,	     2, 29, CPU_HAS_F16C	 },
+		{ 1,	     2, 30, CPU_HAS_RDRAND   },
+		{ 7,	     1, 0,  CPU_HAS_FSGSBASE },
+		{ 7,	     1, 3,  CPU_HAS_BMI1	},
+		{ 7,	     1, 5,  CPU_HAS_AVX2	},
+		{ 7,	     1, 7,  CPU_HAS_SMEP	},
+		{ 7,	     1, 8,  CPU_HAS_BMI2	},
+		{ 7,	     1, 10, CPU_HAS_INVPCID  },
+		{ 7,	     1, 18, CPU_HAS_RDSEED   },
+		{ 7,	     1, 19, CPU_HAS_ADX	},
+		{ 7,	     1, 20, CPU_HAS_SMAP	 },
+		{ 7,	     1, 29, CPU_HAS_SHA	},
+		{ 7,	     2, 2,  CPU_HAS_UMIP	},
+		{ 7,	     2, 16, CPU_HAS_LA57	 },
+		{ 7,	     2, 22, CPU_HAS_RDPID	  },
+		{ 0xd,	       0, 0,  CPU_HAS_XSAVEOPT }, /* subleaf 1 */
+		{ 0x80000001, 2, 5,  CPU_HAS_LZCNT	  },
+		{ 0x80000001, 3, 20, CPU_HAS_NX	},
+		{ 0x80000001, 3, 26, CPU_HAS_1G	},
+		{ 0x80000001, 3, 27, CPU_HAS_RDTSCP   },
+		{ 0x80000001, 3, 29, CPU_HAS_LONG_MODE},
 	};
 	u32 r[4] = { 0 }, max, max_extended, features = 0;
 
@@ -153,14 +153,32 @@ void cpu_cpuid_changed(struct cpu *cpu)
 /* ---- MSRs ---- */
 
 enum {
-	MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_MTRR_CAP = 0xfe,
-	MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
-	MSR_MISC_ENABLE = 0x1a0, MSR_DEBUGCTL = 0x1d9, MSR_MTRR_BASE = 0x200, MSR_MTRR_END = 0x20f,
-	MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, MSR_MTRR_FIX4K = 0x268, MSR_PAT = 0x277, MSR_MTRR_DEF = 0x2ff,
+	MSR_TSC = 0x10,
+	MSR_APIC_BASE = 0x1b,
+	MSR_MTRR_CAP = 0xfe,
+	MSR_SYSENTER_CS = 0x174,
+	MSR_SYSENTER_ESP,
+	MSR_SYSENTER_EIP,
+	MSR_MISC_ENABLE = 0x1a0,
+	MSR_DEBUGCTL = 0x1d9,
+	MSR_MTRR_BASE = 0x200,
+	MSR_MTRR_END = 0x20f,
+	MSR_MTRR_FIX64K = 0x250,
+	MSR_MTRR_FIX16K = 0x258,
+	MSR_MTRR_FIX4K = 0x268,
+	MSR_PAT = 0x277,
+	MSR_MTRR_DEF = 0x2ff,
 };
 enum {
-	MSR_EFER = (int)0xc0000080, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK,
-	MSR_FS_BASE = (int)0xc0000100, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_TSC_AUX,
+	MSR_EFER = (int)0xc0000080,
+	MSR_STAR,
+	MSR_LSTAR,
+	MSR_CSTAR,
+	MSR_SFMASK,
+	MSR_FS_BASE = (int)0xc0000100,
+	MSR_GS_BASE,
+	MSR_KERNEL_GS_BASE,
+	MSR_TSC_AUX,
 };
 
 static u64 *fixed_mtrr(struct cpu *cpu, u32 index)
@@ -254,7 +272,8 @@ static bool each_type(u64 v, bool pat)
 
 static u64 efer_allowed(const struct cpu *cpu)
 {
-	return 1 | 1 << 10 | (cpu->features & CPU_HAS_LONG_MODE ? 1 << 8 : 0) | (cpu->features & CPU_HAS_NX ? 1 << 11 : 0);
+	return 1 | 1 << 10 | (cpu->features & CPU_HAS_LONG_MODE ? 1 << 8 : 0) |
+	       (cpu->features & CPU_HAS_NX ? 1 << 11 : 0);
 }
 
 /* What the processor refuses, whoever writes. */

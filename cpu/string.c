@@ -114,7 +114,8 @@ int op_movs(struct cpu *cpu, const struct cpu_insn *in)
 	u64 n;
 
 	while ((n = remaining(cpu, in)) != 0) {
-		const u64 from = address(cpu, in, in->seg, CPU_RSI, false), to = address(cpu, in, CPU_ES, CPU_RDI, true);
+		const u64 from = address(cpu, in, in->seg, CPU_RSI, false),
+			  to = address(cpu, in, CPU_ES, CPU_RDI, true);
 		const u8 *src = readable(cpu, from);
 		u8 *dst = writable(cpu, to);
 		u64 count = 1;

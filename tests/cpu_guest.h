@@ -36,7 +36,17 @@ enum {
 	G_DATA = 0x200000,
 };
 
-enum { S_CODE64 = 0x08, S_DATA = 0x10, S_TSS = 0x18, S_UCODE32 = 0x28, S_UDATA = 0x30, S_UCODE64 = 0x38, S_CODE32 = 0x40, S_CODE16 = 0x48, S_DATA16 = 0x50 };
+enum {
+	S_CODE64 = 0x08,
+	S_DATA = 0x10,
+	S_TSS = 0x18,
+	S_UCODE32 = 0x28,
+	S_UDATA = 0x30,
+	S_UCODE64 = 0x38,
+	S_CODE32 = 0x40,
+	S_CODE16 = 0x48,
+	S_DATA16 = 0x50
+};
 
 struct guest {
 	struct cpu *cpu;
@@ -137,14 +147,24 @@ static inline u64 get64(const struct guest *g, u64 gpa)
 static inline void guest_gate(struct guest *g, unsigned vector, u64 target, unsigned type, unsigned dpl, unsigned ist)
 {
 	put64(g, G_IDT + 16 * vector,
-	      (target & 0xffff) | S_CODE64 << 16 | (u64)ist << 32 | (u64)(0x80 | dpl << 5 | type) << 40 | (target >> 16 & 0xffff) << 48);
+	      (target & 0xffff) | S_CODE64 << 16 | (u64)ist << 32 | (u64)(0x80 | dpl << 5 | type) << 40 |
+		      (target >> 16 & 0xffff) << 48);
 	put64(g, G_IDT + 16 * vector + 8, target >> 32);
 }
 
 static inline void guest_tables(struct guest *g)
 {
-	static const u64 gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0, 0, 0x00cffb000000ffff, 0x00cff3000000ffff,
-				   0x00affb000000ffff, 0x00cf9b000000ffff, 0x008f9b000000ffff, 0x008f93000000ffff };
+	static const u64 gdt[] = { 0,
+				   0x00af9b000000ffff,
+				   0x00cf93000000ffff,
+				   0,
+				   0,
+				   0x00cffb000000ffff,
+				   0x00cff3000000ffff,
+				   0x00affb000000ffff,
+				   0x00cf9b000000ffff,
+				   0x008f9b000000ffff,
+				   0x008f93000000ffff };
 
 	put64(g, G_PML4, G_PDPT | 7);
 	put64(g, G_PDPT, G_PD | 7);
@@ -165,8 +185,15 @@ static inline void guest_tables(struct guest *g)
 
 static inline struct cpu_segment guest_segment(u16 selector, unsigned dpl, bool code, bool wide)
 {
-	return (struct cpu_segment){ .selector = selector, .limit = 0xffffffff, .type = code ? 11 : 3, .present = 1, .s = 1,
-				     .g = 1, .dpl = (u8)dpl, .l = code && wide, .db = !(code && wide) };
+	return (struct cpu_segment){ .selector = selector,
+				     .limit = 0xffffffff,
+				     .type = code ? 11 : 3,
+				     .present = 1,
+				     .s = 1,
+				     .g = 1,
+				     .dpl = (u8)dpl,
+				     .l = code && wide,
+				     .db = !(code && wide) };
 }
 
 static inline void guest_long(struct guest *g, unsigned cpl)
@@ -187,7 +214,8 @@ static inline void guest_long(struct guest *g, unsigned cpl)
 		if (s != CPU_CS)
 			c->seg[s] = guest_segment((u16)((cpl ? S_UDATA : S_DATA) | rpl), cpl, false, false);
 	}
-	c->seg[CPU_TR] = (struct cpu_segment){ .selector = S_TSS, .base = G_TSS, .limit = 0x67, .type = 11, .present = 1 };
+	c->seg[CPU_TR] =
+		(struct cpu_segment){ .selector = S_TSS, .base = G_TSS, .limit = 0x67, .type = 11, .present = 1 };
 	c->gdtr = (struct cpu_table){ G_GDT, 0x5f };
 	c->idtr = (struct cpu_table){ G_IDT, 0xfff };
 	c->reg[CPU_RSP] = G_STACK;

@@ -19,10 +19,10 @@
 #define AREA_STATE 0x10001000UL
 #define AREA_DATA  0x10002000UL /* two pages, registers point into their middle */
 #define AREA_END   0x10004000UL
-#define TABLES     0x20000000UL /* where the guest has its tables: low addresses are not mapped, as here */
+#define TABLES	   0x20000000UL /* where the guest has its tables: low addresses are not mapped, as here */
 
 struct state {
-	u64 gpr[16];      /* RSP is the host's */
+	u64 gpr[16]; /* RSP is the host's */
 	u64 flags;
 	u64 saved_rsp;
 	u8 xmm[16][16];
@@ -100,7 +100,8 @@ static void build(const u8 *insn, unsigned n)
 	u8 *p = (u8 *)AREA_CODE;
 
 	memset(p, 0xcc, 0x1000);
-	p = emit_hex(p, "4154415541564157535556575052"); /* push r12..r15 rbx rbp rsi rdi rax rdx: callee-saved and more */
+	p = emit_hex(p,
+		     "4154415541564157535556575052"); /* push r12..r15 rbx rbp rsi rdi rax rdx: callee-saved and more */
 	p = move_gpr(p, 4, false, AREA_STATE + offsetof(struct state, saved_rsp));
 	p = absolute(p, "0fae1425", AREA_STATE + offsetof(struct state, mxcsr)); /* ldmxcsr */
 	for (unsigned i = 0; i < 16; i++)
@@ -123,7 +124,7 @@ static void build(const u8 *insn, unsigned n)
 	for (unsigned i = 0; i < 16; i++)
 		p = move_xmm(p, i, false, AREA_STATE + offsetof(struct state, xmm) + 16 * i);
 	p = absolute(p, "0fae1c25", AREA_STATE + offsetof(struct state, mxcsr)); /* stmxcsr */
-	p = emit_hex(p, "fc"); /* cld */
+	p = emit_hex(p, "fc");							 /* cld */
 	end_at = (u64)p;
 	p = emit_hex(p, "5a585f5e5d5b415f415e415d415cc3");
 }
@@ -139,8 +140,8 @@ struct choice {
 	u16 undefined; /* flags */
 };
 enum {
-	K_RM = 1,     /* ModRM with any register or memory */
-	K_SUB = 2,    /* reg field given in `sub` bits: opcode[3] */
+	K_RM = 1,  /* ModRM with any register or memory */
+	K_SUB = 2, /* reg field given in `sub` bits: opcode[3] */
 	K_I8 = 4,
 	K_IZ = 8,
 	K_BYTE = 16,  /* no REX.W, 66 */
@@ -151,7 +152,7 @@ enum {
 
 /* The guest's flags come from the host's own instructions: what is undefined is the same, too. */
 #define U_LOGIC 0
-#define U_MUL   0
+#define U_MUL	0
 #define U_SHIFT 0U
 
 static struct choice choices[512];
@@ -159,7 +160,10 @@ static unsigned choice_count;
 
 static void add(u8 a, u8 b, u8 c, unsigned length, unsigned kind, unsigned sub, unsigned undefined)
 {
-	choices[choice_count++] = (struct choice){ { a, b, c, (u8)sub }, (u8)length, (u8)kind, (u16)undefined };
+	choices[choice_count++] = (struct choice){
+		{a, b, c, (u8)sub},
+		      (u8)length, (u8)kind, (u16)undefined
+	};
 }
 
 static void fill_choices(void)
@@ -227,8 +231,10 @@ static void fill_choices(void)
 	for (unsigned sub = 0; sub < 8; sub++) {
 		const unsigned undefined = sub < 2 ? U_LOGIC : sub < 4 ? 0 : sub < 6 ? U_MUL : A_ALL;
 
-		add(0xf6, 0, 0, 1, K_RM | K_SUB | K_BYTE | (sub < 2 ? K_I8 : 0) | (sub == 2 || sub == 3 ? K_LOCK : 0), sub, undefined);
-		add(0xf7, 0, 0, 1, K_RM | K_SUB | (sub < 2 ? K_IZ : 0) | (sub == 2 || sub == 3 ? K_LOCK : 0), sub, undefined);
+		add(0xf6, 0, 0, 1, K_RM | K_SUB | K_BYTE | (sub < 2 ? K_I8 : 0) | (sub == 2 || sub == 3 ? K_LOCK : 0),
+		    sub, undefined);
+		add(0xf7, 0, 0, 1, K_RM | K_SUB | (sub < 2 ? K_IZ : 0) | (sub == 2 || sub == 3 ? K_LOCK : 0), sub,
+		    undefined);
 	}
 	for (unsigned sub = 0; sub < 2; sub++) {
 		add(0xfe, 0, 0, 1, K_RM | K_SUB | K_BYTE | K_LOCK, sub, 0);
@@ -373,11 +379,13 @@ static void generate_integer(struct insn *in)
 		p = modrm(p, &rex, reg, memory);
 	else if (c->length == 1 && (c->opcode[0] & 0xf0) == 0x50 && (c->opcode[0] & 7) == 4)
 		rex |= 1;
-	else if (c->length == 1 && ((c->opcode[0] & 0xf8) == 0x90 || (c->opcode[0] & 0xf8) == 0xb0 || (c->opcode[0] & 0xf8) == 0x50))
+	else if (c->length == 1 &&
+		 ((c->opcode[0] & 0xf8) == 0x90 || (c->opcode[0] & 0xf8) == 0xb0 || (c->opcode[0] & 0xf8) == 0x50))
 		rex |= (u8)below(2);
 	else if (c->length == 2 && (c->opcode[1] & 0xf8) == 0xc8)
 		rex |= (u8)below(2);
-	if (c->opcode[0] == 0x94 || (c->length == 2 && c->opcode[1] == 0xcc) || c->opcode[0] == 0x54 || c->opcode[0] == 0x5c)
+	if (c->opcode[0] == 0x94 || (c->length == 2 && c->opcode[1] == 0xcc) || c->opcode[0] == 0x54 ||
+	    c->opcode[0] == 0x5c)
 		rex |= 1;
 	if (below(3) == 0)
 		rex |= 8;
@@ -437,16 +445,17 @@ static void generate_sse(struct insn *in)
 	if (map == 2) {
 		opcode = (u8)below(0x42);
 	} else if (map == 3) {
-		static const u8 ops[] = { 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x14, 0x15, 0x16, 0x17, 0x20, 0x21, 0x22, 0x40, 0x41, 0x42, 0x60, 0x61, 0x62, 0x63 };
+		static const u8 ops[] = { 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x14, 0x15, 0x16,
+					  0x17, 0x20, 0x21, 0x22, 0x40, 0x41, 0x42, 0x60, 0x61, 0x62, 0x63 };
 
 		opcode = ops[below(sizeof(ops))];
 		imm = true;
 	} else {
 		do {
 			opcode = (u8)(rows[below(sizeof(rows))] | below(16));
-		} while ((opcode >= 0x18 && opcode < 0x28) || (opcode & 0xf8) == 0xc8 || opcode == 0xc0 || opcode == 0xc1 ||
-			 opcode == 0xc3 || opcode == 0xc7 || opcode == 0x77 || opcode == 0xff || opcode == 0x78 || opcode == 0x79 ||
-			 opcode == 0x2b);
+		} while ((opcode >= 0x18 && opcode < 0x28) || (opcode & 0xf8) == 0xc8 || opcode == 0xc0 ||
+			 opcode == 0xc1 || opcode == 0xc3 || opcode == 0xc7 || opcode == 0x77 || opcode == 0xff ||
+			 opcode == 0x78 || opcode == 0x79 || opcode == 0x2b);
 		imm = (opcode >= 0x70 && opcode <= 0x73) || opcode == 0xc2 || (opcode >= 0xc4 && opcode <= 0xc6);
 		map = 1;
 	}
@@ -503,7 +512,8 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 
 	if (!native_running) {
 		if (getenv("FUZZ_DEBUG"))
-			fprintf(stderr, "# fault: rip %#llx address %p rdi %#llx\n", (long long)r[REG_RIP], info->si_addr, (long long)r[REG_RDI]);
+			fprintf(stderr, "# fault: rip %#llx address %p rdi %#llx\n", (long long)r[REG_RIP],
+				info->si_addr, (long long)r[REG_RDI]);
 		guest_signal(sig, info, uc);
 		return;
 	}
@@ -519,9 +529,12 @@ static int run_native(void)
 	native_signal = 0;
 	if (!sigsetjmp(native_back, 1)) {
 		native_running = 1;
-		__asm__ volatile("call *%0" : : "r"(AREA_CODE) : "rax", "rcx", "rdx", "rbx", "rsi", "rdi", "r8", "r9", "r10", "r11",
-				 "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-				 "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+		__asm__ volatile("call *%0"
+				 :
+				 : "r"(AREA_CODE)
+				 : "rax", "rcx", "rdx", "rbx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+				   "r14", "r15", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
+				   "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 		native_running = 0;
 	}
 	return native_signal;
@@ -561,7 +574,11 @@ static int run_guest(struct guest *g)
 		c->pending = CPU_PENDING_NONE;
 		frame = rsp + (vector >= 10 && vector <= 14 ? 8 : 0);
 		rip = get64(g, frame & (GUEST_SIZE - 8));
-		return (int)(vector == 0 ? SIGFPE : vector == 6 ? SIGILL : vector == 12 ? SIGBUS : vector == 16 || vector == 19 ? SIGFPE : SIGSEGV) |
+		return (int)(vector == 0		    ? SIGFPE
+			     : vector == 6		    ? SIGILL
+			     : vector == 12		    ? SIGBUS
+			     : vector == 16 || vector == 19 ? SIGFPE
+							    : SIGSEGV) |
 		       (rip != insn_at ? 0x100 : 0);
 	}
 	return 0x1000 | (int)why;
@@ -569,7 +586,8 @@ static int run_guest(struct guest *g)
 
 static void randomise(struct state *s, u8 *data)
 {
-	static const u64 special[] = { 0, 1, ~0ULL, 0x80, 0x7f, 0x8000, 0x7fff, 0x80000000, 0x7fffffff, 1ULL << 63, ~0ULL >> 1, 63, 64, 31, 32 };
+	static const u64 special[] = { 0,	   1,	       ~0ULL,	   0x80, 0x7f, 0x8000, 0x7fff, 0x80000000,
+				       0x7fffffff, 1ULL << 63, ~0ULL >> 1, 63,	 64,   31,     32 };
 
 	for (unsigned i = 0; i < 16; i++)
 		s->gpr[i] = below(3) ? rng() : special[below(sizeof(special) / sizeof(special[0]))];
@@ -614,7 +632,8 @@ static void randomise(struct state *s, u8 *data)
 		memset(data + 0xe00, (int)rng(), 0x400);
 }
 
-static void describe(const struct insn *in, const struct state *before, const struct state *native, const struct state *guest)
+static void describe(const struct insn *in, const struct state *before, const struct state *native,
+		     const struct state *guest)
 {
 	char hex[64] = "";
 
@@ -626,13 +645,15 @@ static void describe(const struct insn *in, const struct state *before, const st
 			diag("  r%u: %#lx -> host %#lx, guest %#lx", i, before->gpr[i], native->gpr[i], guest->gpr[i]);
 	}
 	if (native->flags != guest->flags)
-		diag("  flags: %#lx -> host %#lx, guest %#lx (undefined %#x) rcx %#lx", before->flags, native->flags, guest->flags, in->undefined,
-		     before->gpr[1]);
+		diag("  flags: %#lx -> host %#lx, guest %#lx (undefined %#x) rcx %#lx", before->flags, native->flags,
+		     guest->flags, in->undefined, before->gpr[1]);
 	for (unsigned i = 0; i < 16; i++) {
-		const u64 *a = (const u64 *)native->xmm[i], *b = (const u64 *)guest->xmm[i], *c = (const u64 *)before->xmm[i];
+		const u64 *a = (const u64 *)native->xmm[i], *b = (const u64 *)guest->xmm[i],
+			  *c = (const u64 *)before->xmm[i];
 
 		if (a[0] != b[0] || a[1] != b[1])
-			diag("  xmm%u: %016lx%016lx -> host %016lx%016lx, guest %016lx%016lx", i, c[1], c[0], a[1], a[0], b[1], b[0]);
+			diag("  xmm%u: %016lx%016lx -> host %016lx%016lx, guest %016lx%016lx", i, c[1], c[0], a[1],
+			     a[0], b[1], b[0]);
 	}
 	if (native->mxcsr != guest->mxcsr)
 		diag("  mxcsr: %#x -> host %#x, guest %#x", before->mxcsr, native->mxcsr, guest->mxcsr);

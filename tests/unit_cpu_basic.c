@@ -27,13 +27,15 @@ static void test_io(struct guest *g)
 	guest_long(g, 0);
 	guest_load(g, io);
 	is(cpu_run(c), CPU_EXIT_IO, "IN exits");
-	ok(c->exit.io.port == 0x1234 && c->exit.io.size == 1 && !c->exit.io.is_out && c->exit.io.count == 1, "with its operands");
+	ok(c->exit.io.port == 0x1234 && c->exit.io.size == 1 && !c->exit.io.is_out && c->exit.io.count == 1,
+	   "with its operands");
 	is(c->rip, G_CODE + 5, "RIP stays at IN");
 	c->exit.io.data[0] = 0x77;
 	cpu_complete(c);
 	is(c->rip, G_CODE + 6, "completion moves RIP");
 	is(cpu_run(c), CPU_EXIT_IO, "OUT exits");
-	ok(c->exit.io.port == 0x42 && c->exit.io.size == 2 && c->exit.io.is_out && c->exit.io.data[0] == 0xcd && c->exit.io.data[1] == 0xab,
+	ok(c->exit.io.port == 0x42 && c->exit.io.size == 2 && c->exit.io.is_out && c->exit.io.data[0] == 0xcd &&
+		   c->exit.io.data[1] == 0xab,
 	   "with the data");
 	is(c->gpr[CPU_RBX] & 0xff, 0x77, "IN's value arrived");
 	c->rip = G_CODE;
@@ -93,7 +95,8 @@ static void test_strings(struct guest *g)
 	ok(!(cpu_rflags(g->cpu) & 0x40), "ZF tells so");
 }
 
-GUEST_ASM(ins, "mov $0x200ffe, %edi\n mov $5, %ecx\n mov $0x60, %edx\n rep insb\n mov $0x200ffe, %esi\n mov $2, %ecx\n rep outsb\n hlt\n");
+GUEST_ASM(ins, "mov $0x200ffe, %edi\n mov $5, %ecx\n mov $0x60, %edx\n rep insb\n mov $0x200ffe, %esi\n mov $2, %ecx\n "
+	       "rep outsb\n hlt\n");
 
 static void test_string_io(struct guest *g)
 {
@@ -124,7 +127,8 @@ static void test_string_io(struct guest *g)
 	ok(!memcmp(g->mem + 0x200ffe, "abc\0", 4), "memory holds what was consumed");
 }
 
-GUEST_ASM(hypercall, "mov $12, %eax\n mov $0x1000, %ebx\n mov $2, %ecx\n mov $9, %edx\n vmcall\n mov %rax, %rbx\n mov $1, %eax\n vmmcall\n hlt\n");
+GUEST_ASM(hypercall, "mov $12, %eax\n mov $0x1000, %ebx\n mov $2, %ecx\n mov $9, %edx\n vmcall\n mov %rax, %rbx\n mov "
+		     "$1, %eax\n vmmcall\n hlt\n");
 
 static void test_hypercall(struct guest *g)
 {

@@ -226,7 +226,8 @@ static void test_iret(struct guest *g)
 }
 
 GUEST_ASM(compat, "push $0x40\n push $0x102000\n lretq\n");
-GUEST_ASM(legacy, ".code32\n mov $0x12345678, %eax\n push %eax\n pop %ebx\n inc %ebx\n ljmp $0x08, $0x103000\n .code64\n");
+GUEST_ASM(legacy,
+	  ".code32\n mov $0x12345678, %eax\n push %eax\n pop %ebx\n inc %ebx\n ljmp $0x08, $0x103000\n .code64\n");
 GUEST_ASM(back, "mov %esp, %ecx\n int $0x80\n");
 
 static void test_compatibility(struct guest *g)

@@ -38,9 +38,10 @@ static void real(struct guest *g, const u8 *code, size_t n)
 	memcpy(g->mem + 0x10000, code, n);
 }
 
-GUEST_ASM(real_code, ".code16\n mov $0x1234, %ax\n push %ax\n pop %bx\n add %bh, %bl\n mov $0x2000, %cx\n mov %cx, %es\n"
-		     "movw $0x55aa, %es:0x10\n lea 2(%bx,%si), %dx\n int $0x21\n hlt\n"
-		     ".org real_code + 0x80\n inc %si\n iret\n .code64\n");
+GUEST_ASM(real_code,
+	  ".code16\n mov $0x1234, %ax\n push %ax\n pop %bx\n add %bh, %bl\n mov $0x2000, %cx\n mov %cx, %es\n"
+	  "movw $0x55aa, %es:0x10\n lea 2(%bx,%si), %dx\n int $0x21\n hlt\n"
+	  ".org real_code + 0x80\n inc %si\n iret\n .code64\n");
 
 static void test_real(struct guest *g)
 {
@@ -54,7 +55,8 @@ static void test_real(struct guest *g)
 	is(g->cpu->gpr[CPU_RSP], 0x8000, "the stack is balanced");
 }
 
-GUEST_ASM(limit16, ".code16\n mov $0xffff, %bx\n mov (%bx), %ax\n hlt\n .org limit16 + 0x40\n mov $13, %al\n out %al, $0xe0\n .code64\n");
+GUEST_ASM(limit16, ".code16\n mov $0xffff, %bx\n mov (%bx), %ax\n hlt\n .org limit16 + 0x40\n mov $13, %al\n out %al, "
+		   "$0xe0\n .code64\n");
 
 static void test_real_limit(struct guest *g)
 {
@@ -65,12 +67,16 @@ static void test_real_limit(struct guest *g)
 }
 
 /* From reset's mode to 64-bit code, as a kernel's own trampoline does it. */
-GUEST_ASM(boot, ".code16\n cli\n lgdtl 0x100\n mov %cr0, %eax\n or $1, %eax\n mov %eax, %cr0\n ljmpl $0x40, $0x10080\n"
-		".org boot + 0x80\n .code32\n mov $0x10, %eax\n mov %eax, %ds\n mov %eax, %ss\n mov %eax, %es\n mov $0x24000, %esp\n"
-		"push $0x11\n pop %ebx\n mov %cr4, %eax\n or $0x20, %eax\n mov %eax, %cr4\n mov $0x1000, %eax\n mov %eax, %cr3\n"
-		"mov $0xc0000080, %ecx\n rdmsr\n or $0x100, %eax\n wrmsr\n mov %cr0, %eax\n or $0x80000000, %eax\n mov %eax, %cr0\n"
-		"ljmp $0x08, $0x10200\n .org boot + 0x100\n .word 0x5f\n .long 0x8000\n .org boot + 0x200\n .code64\n"
-		"mov $0x123456789abcdef0, %rax\n mov %cs, %edx\n mov $0xc0000080, %ecx\n mov %rax, %rsi\n rdmsr\n hlt\n");
+GUEST_ASM(boot,
+	  ".code16\n cli\n lgdtl 0x100\n mov %cr0, %eax\n or $1, %eax\n mov %eax, %cr0\n ljmpl $0x40, $0x10080\n"
+	  ".org boot + 0x80\n .code32\n mov $0x10, %eax\n mov %eax, %ds\n mov %eax, %ss\n mov %eax, %es\n mov "
+	  "$0x24000, %esp\n"
+	  "push $0x11\n pop %ebx\n mov %cr4, %eax\n or $0x20, %eax\n mov %eax, %cr4\n mov $0x1000, %eax\n mov %eax, "
+	  "%cr3\n"
+	  "mov $0xc0000080, %ecx\n rdmsr\n or $0x100, %eax\n wrmsr\n mov %cr0, %eax\n or $0x80000000, %eax\n mov %eax, "
+	  "%cr0\n"
+	  "ljmp $0x08, $0x10200\n .org boot + 0x100\n .word 0x5f\n .long 0x8000\n .org boot + 0x200\n .code64\n"
+	  "mov $0x123456789abcdef0, %rax\n mov %cs, %edx\n mov $0xc0000080, %ecx\n mov %rax, %rsi\n rdmsr\n hlt\n");
 
 static void test_boot(struct guest *g)
 {
@@ -87,7 +93,8 @@ enum { P_IDT = 0x9000, P_TSS = 0xa800, P_HANDLERS = 0xc800 };
 
 static void gate32(struct guest *g, unsigned vector, u32 target, unsigned type, unsigned dpl)
 {
-	put64(g, P_IDT + 8 * vector, (target & 0xffff) | S_CODE32 << 16 | (u64)(0x80 | dpl << 5 | type) << 40 | (u64)(target >> 16) << 48);
+	put64(g, P_IDT + 8 * vector,
+	      (target & 0xffff) | S_CODE32 << 16 | (u64)(0x80 | dpl << 5 | type) << 40 | (u64)(target >> 16) << 48);
 }
 
 /* 32-bit flat code without paging; each handler writes its vector to port 0xe0. */
@@ -113,15 +120,17 @@ static void protected_mode(struct guest *g, unsigned cpl, const u8 *code, size_t
 		if (s != CPU_CS)
 			c->seg[s] = guest_segment(cpl ? S_UDATA | rpl : S_DATA, cpl, false, false);
 	}
-	c->seg[CPU_TR] = (struct cpu_segment){ .selector = S_TSS, .base = P_TSS, .limit = 0x67, .type = 11, .present = 1 };
+	c->seg[CPU_TR] =
+		(struct cpu_segment){ .selector = S_TSS, .base = P_TSS, .limit = 0x67, .type = 11, .present = 1 };
 	c->idtr = (struct cpu_table){ P_IDT, 0x7ff };
 	cpu_state_changed(c);
 	memcpy(g->mem + G_CODE, code, n);
 }
 #define protected(g, cpl, name) protected_mode(g, cpl, name, (size_t)(name##_end - name))
 
-GUEST_ASM(legacy32, ".code32\n mov $0x99, %al\n add $1, %al\n daa\n mov %al, %bl\n mov $0x1234, %cx\n pusha\n inc %ecx\n popa\n"
-		    "mov $7, %eax\n aam\n mov %eax, %edx\n les 0x200000, %esi\n hlt\n .code64\n");
+GUEST_ASM(legacy32,
+	  ".code32\n mov $0x99, %al\n add $1, %al\n daa\n mov %al, %bl\n mov $0x1234, %cx\n pusha\n inc %ecx\n popa\n"
+	  "mov $7, %eax\n aam\n mov %eax, %edx\n les 0x200000, %esi\n hlt\n .code64\n");
 
 static void test_legacy(struct guest *g)
 {
@@ -180,7 +189,8 @@ static void test_call_gate(struct guest *g)
 	is(g->cpu->gpr[CPU_RDX], S_CODE32, "runs in ring 0");
 }
 
-GUEST_ASM(v86, ".code32\n push $0\n push $0\n push $0x3000\n push $0x2000\n push $0x1000\n push $0x8000\n push $0x23002\n push $0x1000\n push $0\n iret\n .code64\n");
+GUEST_ASM(v86, ".code32\n push $0\n push $0\n push $0x3000\n push $0x2000\n push $0x1000\n push $0x8000\n push "
+	       "$0x23002\n push $0x1000\n push $0\n iret\n .code64\n");
 GUEST_ASM(v86_code, ".code16\n mov $0x77, %al\n mov %al, %ds:4\n mov %ss, %bx\n hlt\n .code64\n");
 
 static void test_v86(struct guest *g)

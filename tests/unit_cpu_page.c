@@ -6,8 +6,8 @@
 
 #include "tests/cpu_guest.h"
 
-#define PAGE 0x40000000UL /* the linear page under test, by PDPT entry 1 */
-#define PD2  0x5000UL
+#define PAGE   0x40000000UL /* the linear page under test, by PDPT entry 1 */
+#define PD2    0x5000UL
 #define TARGET 0x400000UL
 
 enum { READ, WRITE, FETCH };
@@ -75,8 +75,8 @@ static void test_matrix(struct guest *g)
 		int got;
 
 		map_page(g, TARGET | 1 | (w ? 2 : 0) | (u ? 4 : 0) | (nx ? 1UL << 63 : 0));
-		got = attempt(g, cpl, access, (smep ? 1UL << 20 : 0) | (smap ? 1UL << 21 : 0), wp ? 1UL << 16 : 0, ac ? 1UL << 18 : 0,
-			      &error);
+		got = attempt(g, cpl, access, (smep ? 1UL << 20 : 0) | (smap ? 1UL << 21 : 0), wp ? 1UL << 16 : 0,
+			      ac ? 1UL << 18 : 0, &error);
 		if (cpl == 3) {
 			allowed = u && (access != WRITE || w) && (access != FETCH || !nx);
 		} else if (access == FETCH) {
@@ -88,8 +88,8 @@ static void test_matrix(struct guest *g)
 		tried++;
 		if (allowed ? got != 0x80 : got != 14 || error != expected || g->cpu->cr2 != PAGE) {
 			wrong++;
-			diag("cpl %u access %u w %d u %d nx %d wp %d smep %d smap %d ac %d: %#x error %#lx", cpl, access, w, u, nx, wp, smep, smap,
-			     ac, got, error);
+			diag("cpl %u access %u w %d u %d nx %d wp %d smep %d smap %d ac %d: %#x error %#lx", cpl,
+			     access, w, u, nx, wp, smep, smap, ac, got, error);
 		}
 	}
 	is(tried, 768, "768 combinations of rights and accesses were tried");
@@ -119,7 +119,8 @@ static void test_bits(struct guest *g)
 	is(error, 4, "with P clear");
 }
 
-GUEST_ASM(dirty, "mov $0x40000000, %edi\n mov (%rdi), %eax\n mov (%rdi), %eax\n movl $1, (%rdi)\n movl $2, (%rdi)\n int $0x80\n");
+GUEST_ASM(dirty, "mov $0x40000000, %edi\n mov (%rdi), %eax\n mov (%rdi), %eax\n movl $1, (%rdi)\n movl $2, (%rdi)\n "
+		 "int $0x80\n");
 
 /* M-1: a page that the owner does not let be cached for writes is asked for at every write. */
 static void test_logged(struct guest *g)
