@@ -237,19 +237,38 @@ long dev_gmem_fallocate(struct dev_gmem *g, int mode, s64 off, s64 len, struct c
 	return ret;
 }
 
+/*
+ * The kernel looks for the place before it asks the file: a refusal of the place comes first, and the file's own
+ * comes when what lay there has been unmapped.
+ */
+static int refuse_mmap(void *addr, u64 len, int flags, int ret, struct core_err *err)
+{
+	const int fixed = MAP_FIXED | MAP_FIXED_NOREPLACE;
+	long at;
+
+	if (!(flags & fixed) || err->rule == RULE_MMAP_OFFSET_ALIGN || err->rule == RULE_MMAP_HUGETLB ||
+	    err->rule == RULE_MMAP_LENGTH || err->rule == RULE_MMAP_SPACE)
+		return ret;
+	at = rt_syscall(__NR_mmap, addr, len, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	if (!rt_is_err(at))
+		rt_munmap((void *)at, len);
+	if (rt_is_err(at) && (at != -EEXIST || (flags & MAP_FIXED_NOREPLACE))) {
+		err->rule = RULE_NONE;
+		return (int)at;
+	}
+	if (at == -EEXIST && (err->rule == RULE_MMAP_FLAG || err->rule == RULE_MMAP_SHARED))
+		host_munmap(addr, len);
+	return ret;
+}
+
 long dev_gmem_mmap(struct dev_gmem *g, void *addr, u64 len, int prot, int flags, s64 off, struct core_err *err)
 {
 	int ret = core_mmap_check(&g->core, len, prot, flags, off, err);
-
 	long mapped;
 
 	dev_reap();
-	/* The file itself refuses when the place has been cleared already. */
-	if (ret < 0 && err && (err->rule == RULE_MMAP_FLAG || err->rule == RULE_MMAP_SHARED) &&
-	    (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == MAP_FIXED && rt_page_aligned((u64)addr))
-		host_munmap(addr, len);
 	if (ret < 0)
-		return ret;
+		return refuse_mmap(addr, len, flags, ret, err);
 	/* No conversion, here or in another process, between looking at the states and mapping. */
 	host_file_lock(&g->host);
 	mapped = host_view_map(&g->host, addr, len, prot, flags, (u64)off);
