@@ -421,7 +421,8 @@ static bool generic_mode(u64 mode)
 	switch (operation) {
 	case 0: case 16: case 64: return true;
 	case 2: return mode & 1;
-	case 8: case 32: case 128: return !(mode & 1);
+	case 8: case 32: return !(mode & 1);
+	case 128: return kernel->write_zeroes && !(mode & 1);
 	default: return false;
 	}
 }

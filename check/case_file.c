@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+/*
+ * check/case_file.c - guest_memfd as a file: creation, properties, calls, fallocate
+ */
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <time.h>
+
+#include "check/check.h"
+
+#define SIZE (8 * PG)
+
+void case_create_sizes(void)
+{
+	static const struct {
+		uint64_t size;
+		int error;
+	} sizes[] = {
+		{ 0, EINVAL },		 { 1, EINVAL },	      { PG - 1, EINVAL },     { PG, 0 },	     { PG + 1, EINVAL },
+		{ 1ULL << 40, 0 },	 { 1ULL << 62, 0 },   { CLAMP63, 0 },	      { CLAMP63 + 1, EINVAL }, { INT64_MAX, EINVAL },
+		{ 1ULL << 63, EINVAL }, { -PG, EINVAL },     { ~0ULL, EINVAL },
+	};
+	int kvm = kvm_open();
+
+	EACH_TYPE(t) {
+		int vm = vm_new(kvm, t);
+
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+			SEE(MADE(gmem_try(vm, sizes[i].size, 0)), -sizes[i].error, "type %u, size %#llx", t,
+			    (unsigned long long)sizes[i].size);
+		close(vm);
+	}
+}
+
+/* A wrong one, then all later ones wrong too: the earlier check answers. */
+void case_create_order(void)
+{
+	int vm = vm_new(kvm_open(), 0);
+	struct rlimit old, none;
+
+	getrlimit(RLIMIT_NOFILE, &old);
+	none = old;
+	none.rlim_cur = 0;
+	SEE(RET(ioctl(vm, KVM_CREATE_GUEST_MEMFD, at_edge(63))), -EFAULT, "a byte beyond the edge of a mapping");
+	setrlimit(RLIMIT_NOFILE, &none);
+	SEE(RET(ioctl(vm, KVM_CREATE_GUEST_MEMFD, BAD_PTR)), -EFAULT, "bad pointer, no descriptor");
+	SEE(MADE(gmem_try(vm, 1, 4)), -EINVAL, "flags, size, no descriptor");
+	SEE(MADE(gmem_try(vm, PG, 4)), -EINVAL, "flags, no descriptor");
+	SEE(MADE(gmem_try(vm, 0, 0)), -EINVAL, "size, no descriptor");
+	SEE(MADE(gmem_try(vm, PG, 0)), -EMFILE, "no descriptor");
+	setrlimit(RLIMIT_NOFILE, &old);
+	SEE(MADE(gmem_try(vm, PG, 0)), 0, "right");
+}
+
+void case_create_result(void)
+{
+	int vm = vm_new(kvm_open(), 0), low = dup(0), fd;
+	struct kvm_create_guest_memfd a, before;
+
+	memset(&a, 0xff, sizeof(a));
+	a.size = PG;
+	a.flags = 0;
+	before = a;
+	close(low);
+	fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &a);
+	SEE(fd == low, 1, "the lowest descriptor, reserved words are not looked at");
+	SEE(memcmp(&a, &before, sizeof(a)), 0, "nothing is written back");
+	SEE(RET(fcntl(fd, F_GETFD)), 0, "not close-on-exec");
+	SEE(RET(fcntl(fd, F_GETFL)), O_RDWR | 0100000, "O_RDWR, O_LARGEFILE");
+	SEE(RET(fcntl(vm, F_GETFD)), FD_CLOEXEC, "a VM is close-on-exec");
+}
+
+void case_file_properties(void)
+{
+	int vm = vm_new(kvm_open(), 0), fd = gmem_new(vm, SIZE, 0), other = gmem_new(vm, 2 * SIZE, 0);
+	struct stat st, st2;
+	struct statfs fs;
+
+	SEE(RET(fstat(fd, &st)), 0, "fstat");
+	fstat(other, &st2);
+	SEE(st.st_size, SIZE, "size");
+	SEE(st2.st_size, 2 * SIZE, "size of another");
+	SEE(st.st_mode, 0100600, "mode");
+	SEE(st.st_nlink, 1, "links");
+	SEE(st.st_blocks, 0, "blocks");
+	SEE(st.st_blksize, PG, "block size");
+	SEE(st.st_uid == geteuid() && st.st_gid == getegid(), 1, "owner");
+	SEE(st.st_ino != st2.st_ino, 1, "an inode of its own");
+	fallocate(fd, 1, 0, SIZE);
+	fstat(fd, &st);
+	SEE(st.st_blocks, 0, "blocks when allocated");
+	SEE(RET(fstatfs(fd, &fs)), 0, "fstatfs");
+	SEE(fs.f_type, k->own_fs ? 0x474d454d : 0x09041934, "file system");
+	SEE(RET(fcntl(fd, F_SETFD, FD_CLOEXEC)), 0, "F_SETFD");
+	SEE(RET(fcntl(fd, F_GETFD)), FD_CLOEXEC, "F_GETFD");
+	SEE(RET(fcntl(fd, F_SETFL, O_APPEND | O_NONBLOCK)), 0, "F_SETFL");
+	SEE(RET(fcntl(fd, F_GETFL)), O_RDWR | 0100000 | O_APPEND | O_NONBLOCK, "F_GETFL");
+	SEE(RET(fcntl(fd, 1034)), -EINVAL, "F_GET_SEALS");
+	SEE(RET(fcntl(fd, 1033, 1)), -EINVAL, "F_ADD_SEALS");
+	SEE(RET(ftruncate(fd, SIZE)), -EINVAL, "ftruncate to the same size");
+	SEE(RET(ftruncate(fd, 0)), -EINVAL, "ftruncate");
+	SEE(RET(fchmod(fd, 0600)), -EINVAL, "fchmod");
+	SEE(RET(fchown(fd, 0, 0)), -EINVAL, "fchown");
+}
+
+void case_file_calls(void)
+{
+	int vm = vm_new(kvm_open(), 0), value;
+
+	EACH_TYPE(t) {
+		int own = vm_new(kvm_open(), t), fd = gmem_new(own, SIZE, 0);
+		struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
+		char buf[64];
+
+		SEE(RET(read(fd, buf, 64)), -EINVAL, "read");
+		SEE(RET(read(fd, buf, 0)), -EINVAL, "read of nothing");
+		SEE(RET(write(fd, buf, 64)), -EINVAL, "write");
+		SEE(RET(pread(fd, buf, 64, 0)), -ESPIPE, "pread");
+		SEE(RET(pread(fd, buf, 64, -1)), -EINVAL, "pread before the start");
+		SEE(RET(pwrite(fd, buf, 64, 0)), -ESPIPE, "pwrite");
+		SEE(RET(pwrite(fd, buf, 64, -1)), -EINVAL, "pwrite before the start");
+		for (int whence = 0; whence < 7; whence++)
+			SEE(RET(lseek(fd, 0, whence)), whence < 5 ? -ESPIPE : -EINVAL, "lseek, whence %d", whence);
+		SEE(RET(fsync(fd)), -EINVAL, "fsync");
+		SEE(RET(fdatasync(fd)), -EINVAL, "fdatasync");
+		SEE(RET(syncfs(fd)), 0, "syncfs");
+		SEE(posix_fadvise(fd, 0, PG, POSIX_FADV_DONTNEED), 0, "posix_fadvise");
+		SEE(RET(readahead(fd, 0, PG)), k->old_calls ? 0 : -EINVAL, "readahead");
+		SEE(RET(ioctl(fd, 0x541b, &value)), k->old_calls ? 0 : -ENOTTY, "FIONREAD");
+		SEE(RET(ioctl(fd, 2, &value)), 0, "FIGETBSZ");
+		SEE(value, PG, "FIGETBSZ, value");
+		SEE(RET(poll(&p, 1, 0)), 1, "poll");
+		SEE(p.revents, POLLIN | POLLOUT, "poll, events");
+		SEE(RET(fchdir(fd)), -ENOTDIR, "fchdir");
+		SEE(RET(openat(fd, "x", O_RDONLY)), -ENOTDIR, "openat");
+		close(fd);
+		close(own);
+	}
+	close(vm);
+}
+
+static const struct {
+	const char *name;
+	off_t offset, size;
+	int error_mode; /* of a mode that is legal as such, but not here */
+	int error_allocate, error_punch;
+} ranges[] = {
+	{ "right", 0, PG, EOPNOTSUPP, 0, 0 },
+	{ "unaligned offset", 1, PG, EOPNOTSUPP, EINVAL, EINVAL },
+	{ "unaligned size", 0, PG - 1, EOPNOTSUPP, EINVAL, EINVAL },
+	{ "at the end", SIZE, PG, EOPNOTSUPP, EINVAL, 0 },
+	{ "across the end", SIZE - PG, 2 * PG, EOPNOTSUPP, EINVAL, 0 },
+	{ "negative offset", -(off_t)PG, PG, EINVAL, EINVAL, EINVAL },
+	{ "size 0", 0, 0, EINVAL, EINVAL, EINVAL },
+	{ "negative size", 0, -1, EINVAL, EINVAL, EINVAL },
+	{ "overflow", (off_t)CLAMP63, PG, EFBIG, EFBIG, EFBIG },
+	{ "overflow, unaligned", (off_t)CLAMP63 + 1, PG, EFBIG, EFBIG, EFBIG },
+};
+
+/* Modes that the generic layer lets pass (until the file refuses them), and those that it refuses. */
+void case_file_modes(void)
+{
+	static const int passed[] = { 0, 16, 17, 64, 65, 8, 32 };
+	static const int unknown[] = { 2, 4, 5, 6, 9, 10, 33, 34, 48, 256, -1 };
+	int vm = vm_new(kvm_open(), 0), fd = gmem_new(vm, SIZE, 0);
+
+	for (size_t r = 0; r < sizeof(ranges) / sizeof(*ranges); r++) {
+		off_t off = ranges[r].offset, size = ranges[r].size;
+		int refused = ranges[r].error_mode == EFBIG ? EOPNOTSUPP : ranges[r].error_mode;
+
+		SEE(RET(fallocate(fd, 1, off, size)), -ranges[r].error_allocate, "allocate, %s", ranges[r].name);
+		SEE(RET(fallocate(fd, 3, off, size)), -ranges[r].error_punch, "punch, %s", ranges[r].name);
+		for (size_t m = 0; m < sizeof(passed) / sizeof(*passed); m++)
+			SEE(RET(fallocate(fd, passed[m], off, size)), -ranges[r].error_mode, "mode %d, %s", passed[m], ranges[r].name);
+		for (size_t m = 0; m < sizeof(unknown) / sizeof(*unknown); m++)
+			SEE(RET(fallocate(fd, unknown[m], off, size)), -refused, "mode %d, %s", unknown[m], ranges[r].name);
+	}
+}
+
+/* Violations in the order of the checks; fields that a violation sets are parted by `field`. */
+void case_file_order(void)
+{
+	enum { OFFSET = 1, MODE = 2, BIAS = 4 };
+	static const struct {
+		const char *name;
+		int error, fields;
+		off_t offset, bias;
+		int mode;
+	} wrong[] = {
+		{ "offset below 0", EINVAL, OFFSET, -8 * (off_t)PG, 0, 0 },
+		{ "unknown mode", EOPNOTSUPP, MODE, 0, 0, 0x400 },
+		{ "overflow", EFBIG, OFFSET, (off_t)CLAMP63, 0, 0 },
+		{ "operation of other files", EOPNOTSUPP, MODE, 0, 0, 16 },
+		{ "unaligned", EINVAL, BIAS, 0, 1, 0 },
+		{ "beyond the end", EINVAL, OFFSET, SIZE, 0, 0 },
+	};
+	int vm = vm_new(kvm_open(), 0), fd = gmem_new(vm, SIZE, 0);
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		for (size_t j = i + 1; j < sizeof(wrong) / sizeof(*wrong); j++) {
+			int mode = wrong[i].mode | wrong[j].mode;
+			off_t at = wrong[i].offset + wrong[j].offset + wrong[i].bias + wrong[j].bias;
+
+			if (wrong[i].fields & wrong[j].fields)
+				continue;
+			SEE(RET(fallocate(fd, mode ? mode : 1, at, PG)), -wrong[i].error, "%s and %s", wrong[i].name, wrong[j].name);
+		}
+	}
+}
+
+void case_file_holes(void)
+{
+	int vm = vm_new(kvm_open(), 0);
+
+	for (unsigned flags = 0; flags < 4; flags++) {
+		int fd = gmem_try(vm, SIZE, flags);
+
+		if (fd < 0)
+			continue;
+		SEE(RET(fallocate(fd, 1, 0, SIZE)), 0, "flags %u, allocate all", flags);
+		SEE(RET(fallocate(fd, 1, 0, SIZE)), 0, "flags %u, once more", flags);
+		SEE(RET(fallocate(fd, 1, 0, SIZE + PG)), -EINVAL, "flags %u, a page more", flags);
+		SEE(RET(fallocate(fd, 3, PG, PG)), 0, "flags %u, punch", flags);
+		SEE(RET(fallocate(fd, 1, PG, PG)), 0, "flags %u, refill", flags);
+		SEE(RET(fallocate(fd, 3, SIZE + 7 * PG, PG)), 0, "flags %u, punch behind the end", flags);
+		SEE(RET(fallocate(fd, 3, 0, (off_t)CLAMP63)), 0, "flags %u, punch everything there can be", flags);
+		SEE(RET(fallocate(fd, 3, PG, (off_t)CLAMP63)), -EFBIG, "flags %u, a page more", flags);
+		close(fd);
+	}
+}
+
+static int moved(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec || a->tv_nsec != b->tv_nsec;
+}
+
+void case_file_times(void)
+{
+	struct timespec tick = { .tv_nsec = 30000000 };
+	int vm = vm_new(kvm_open(), 0), fd = gmem_new(vm, SIZE, 0);
+	struct stat a, b;
+
+	fstat(fd, &a);
+	nanosleep(&tick, NULL);
+	fallocate(fd, 1, SIZE, PG);
+	fstat(fd, &b);
+	SEE(moved(&a.st_mtim, &b.st_mtim), 0, "modification time after a failure");
+	fallocate(fd, 1, 0, PG);
+	fstat(fd, &b);
+	SEE(moved(&a.st_mtim, &b.st_mtim), 1, "modification time after an allocation");
+	SEE(moved(&a.st_ctim, &b.st_ctim), 1, "change time after an allocation");
+	nanosleep(&tick, NULL);
+	fallocate(fd, 3, 4 * SIZE, PG);
+	fstat(fd, &a);
+	SEE(moved(&a.st_mtim, &b.st_mtim), 1, "modification time after a hole beyond the end");
+	SEE(moved(&a.st_atim, &b.st_atim), 0, "access time");
+}

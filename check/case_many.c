@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+/*
+ * check/case_many.c - several processes and threads on one file
+ */
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include "check/check.h"
+
+#define SIZE	(8 * PG)
+#define SHARED	0ULL
+#define PRIVATE KVM_MEMORY_ATTRIBUTE_PRIVATE
+#define THREADS 4
+#define ROUNDS	200
+
+static int kvm, vm, file;
+static char *ptr;
+
+static void begin(unsigned type, uint64_t flags)
+{
+	kvm = kvm_open();
+	vm = vm_new(kvm, type);
+	file = gmem_new(vm, SIZE, flags);
+	ptr = map_shared(file, SIZE, 0);
+}
+
+static int child_vm(void *arg)
+{
+	SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 234)), -EIO, "KVM_CHECK_EXTENSION");
+	SEE(RET(ioctl(vm, KVM_SET_USER_MEMORY_REGION, BAD_PTR)), -EIO, "bad pointer");
+	SEE(RET(ioctl(vm, KVM_SET_USER_MEMORY_REGION2, BAD_PTR)), -EIO, "bad pointer, v2");
+	SEE(RET(ioctl(vm, KVM_CREATE_GUEST_MEMFD, BAD_PTR)), -EIO, "bad pointer, creation");
+	SEE(RET(ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, BAD_PTR)), -EIO, "bad pointer, attributes");
+	SEE(RET(ioctl(vm, _IO(KVMIO, 0xfe), 0)), -EIO, "unknown ioctl");
+	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 3)), 1, "the device answers");
+	SEE(MADE(ioctl(kvm, KVM_CREATE_VM, 0)), 0, "a VM of its own");
+	return 0;
+}
+
+void case_process_vm(void)
+{
+	kvm = kvm_open();
+	vm = vm_new(kvm, 0);
+	SEE(in_child(child_vm, NULL), 0, "child");
+	SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 3)), 1, "the parent afterwards");
+}
+
+static int child_file(void *arg)
+{
+	char *mine = map_shared(file, 2 * SIZE, 0);
+	int own = vm_new(kvm, target.bindable);
+
+	SEE(check_load(ptr), 0x41, "inherited mapping");
+	SEE(check_store(ptr + 1, 0x42), 0, "store");
+	SEE(check_load(mine + 1), 0x42, "a mapping of its own");
+	SEE(check_load(mine + SIZE), REFUSED, "beyond the end");
+	SEE(RET(fallocate(file, 3, PG, PG)), 0, "punch");
+	SEE(RET(fallocate(file, 1, 0, SIZE)), 0, "allocate");
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, GiB, PG, 0, file, 0)), -EIO, "bind");
+	SEE(RET(set_region2(own, 1, KVM_MEM_GUEST_MEMFD, GiB, PG, 0, file, 0)), -EINVAL, "bind to a VM of its own");
+	return 0;
+}
+
+void case_process_file(void)
+{
+	begin(0, SHAREABLE);
+	check_store(ptr, 0x41);
+	check_store(ptr + PG, 0x43);
+	SEE(in_child(child_file, NULL), 0, "child");
+	SEE(check_load(ptr + 1), 0x42, "the child's store");
+	SEE(check_load(ptr + PG), 0, "the child's hole");
+	if (!target.bindable)
+		SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, GiB, PG, 0, file, 0)), 0, "the parent binds");
+}
+
+static void send_fd(int socket, int fd)
+{
+	char byte = 'x', control[CMSG_SPACE(sizeof(int))] = "";
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	if (sendmsg(socket, &msg, 0) != 1)
+		die("sendmsg");
+}
+
+static int receive_fd(int socket)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	int fd;
+
+	if (recvmsg(socket, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
+		die("recvmsg");
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+void case_process_rights(void)
+{
+	int pair[2], status;
+	pid_t pid;
+
+	kvm = kvm_open();
+	if (target.bindable || socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		return;
+	/* The receiver is there before the file. */
+	pid = fork();
+	if (pid == 0) {
+		int fd = receive_fd(pair[1]);
+		char *mine = map_shared(fd, 2 * SIZE, 0);
+		struct stat st;
+
+		SEE(RET(fstat(fd, &st)), 0, "receiver, fstat");
+		SEE(st.st_size, SIZE, "receiver, size");
+		SEE(check_load(mine), 0x51, "receiver, content");
+		SEE(check_store(mine + 1, 0x52), 0, "receiver, store");
+		SEE(check_load(mine + SIZE), REFUSED, "receiver, beyond the end");
+		SEE(RET(fallocate(fd, 3, PG, PG)), 0, "receiver, punch");
+		send_fd(pair[1], fd);
+		_exit(0);
+	}
+	begin(0, SHAREABLE);
+	check_store(ptr, 0x51);
+	check_store(ptr + PG, 0x53);
+	send_fd(pair[0], file);
+	close(file);
+	file = receive_fd(pair[0]);
+	waitpid(pid, &status, 0);
+	SEE(status, 0, "receiver");
+	SEE(check_load(ptr + 1), 0x52, "the receiver's store");
+	SEE(check_load(ptr + PG), 0, "the receiver's hole");
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, GiB, PG, 0, file, 0)), 0, "what comes back can be bound");
+}
+
+static int child_convert(void *arg)
+{
+	SEE(check_load(ptr), REFUSED, "child, private before the fork");
+	SEE(check_load(ptr + PG), 0x62, "child, shared");
+	SEE(RET(set_attr2(file, PG, PG, PRIVATE, NULL)), 0, "child, to private");
+	SEE(check_load(ptr + PG), REFUSED, "child, it is");
+	SEE(RET(set_attr2(file, 0, PG, SHARED, NULL)), 0, "child, to shared");
+	SEE(check_load(ptr), 0x61, "child, content");
+	return 0;
+}
+
+void case_process_convert(void)
+{
+	begin(KVM_X86_SW_PROTECTED_VM, SHAREABLE);
+	check_store(ptr, 0x61);
+	check_store(ptr + PG, 0x62);
+	set_attr2(file, 0, PG, PRIVATE, NULL);
+	SEE(in_child(child_convert, NULL), 0, "child");
+	SEE(check_load(ptr), 0x61, "parent, shared by the child");
+	SEE(check_load(ptr + PG), REFUSED, "parent, private by the child");
+}
+
+/* --- threads ------------------------------------------------------------------------ */
+
+static unsigned long failures;
+
+static void run_threads(void *(*fn)(void *), unsigned count)
+{
+	pthread_t threads[THREADS];
+
+	for (unsigned i = 0; i < count; i++)
+		if (pthread_create(&threads[i], NULL, fn, (void *)(uintptr_t)i))
+			die("pthread_create");
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void fail_unless(bool good)
+{
+	if (!good)
+		__atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
+}
+
+static void *make_files(void *arg)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd = gmem_try(vm, (uint64_t)(1 + i % 7) * PG, 0);
+		struct stat st;
+
+		fail_unless(fd >= 0 && fstat(fd, &st) == 0 && st.st_size == (off_t)((1 + i % 7) * PG));
+		fail_unless(fallocate(fd, 1, 0, PG) == 0 && fallocate(fd, 3, 0, PG) == 0);
+		fail_unless(close(fd) == 0);
+	}
+	return NULL;
+}
+
+void case_thread_files(void)
+{
+	vm = vm_new(kvm_open(), 0);
+	run_threads(make_files, THREADS);
+	SEE(failures, 0, "failures");
+}
+
+static void *use_slots(void *arg)
+{
+	uint64_t i = (uintptr_t)arg;
+
+	for (int n = 0; n < ROUNDS; n++) {
+		fail_unless(set_region2(vm, (uint32_t)i, KVM_MEM_GUEST_MEMFD, GiB + i * MiB, 2 * PG, 0, file, i * 2 * PG) == 0);
+		/* The neighbour's range is bound or not; half of ours always is. */
+		errno = 0;
+		fail_unless(set_region2(vm, (uint32_t)i + 100, KVM_MEM_GUEST_MEMFD, 2 * GiB + i * MiB, PG, 0, file, i * 2 * PG) < 0 &&
+			    (errno == EEXIST || errno == EINVAL));
+		fail_unless(set_region2(vm, (uint32_t)i, 0, 0, 0, 0, -1, 0) == 0);
+	}
+	return NULL;
+}
+
+void case_thread_slots(void)
+{
+	vm = vm_new(kvm_open(), target.bindable);
+	file = gmem_new(vm, SIZE, 0);
+	run_threads(use_slots, THREADS);
+	SEE(failures, 0, "failures");
+}
+
+static void *convert_or_touch(void *arg)
+{
+	for (int n = 0; n < ROUNDS * 4; n++) {
+		if (!arg) {
+			fail_unless(set_attr2(file, 0, 2 * PG, n & 1 ? SHARED : PRIVATE, NULL) == 0);
+			/* Returned: nobody sees it any more, or everybody does. */
+			fail_unless(check_load(ptr) == (n & 1 ? 0x71 : REFUSED));
+		} else {
+			long seen = check_load(ptr + PG + 5);
+
+			fail_unless(seen == 0x71 || seen == REFUSED);
+			/* Never converted: never refused. */
+			fail_unless(check_load(ptr + 2 * PG) == 0x71);
+		}
+	}
+	return NULL;
+}
+
+void case_thread_convert(void)
+{
+	begin(KVM_X86_SW_PROTECTED_VM, SHAREABLE);
+	memset(ptr, 0x71, SIZE);
+	run_threads(convert_or_touch, THREADS);
+	SEE(failures, 0, "failures");
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check/check.h - the conformance suite: cases, observations, and what a target is
+ *
+ * A case makes calls and compares each answer with what every known generation
+ * would give: SEE(answer, wanted, label) evaluates `wanted` once for each of them, as `k`.
+ * Expectations are literals chosen by named traits (check/traits.h) and by the
+ * target's configuration, never taken from core/.  So one run tells
+ * whether a target is what it claims, and which generation an unknown one resembles.
+ */
+#ifndef GMEM_CHECK_CHECK_H
+#define GMEM_CHECK_CHECK_H
+
+#include "check/calls.h"
+#include "check/traits.h"
+
+/* What a case needs of the target to make any sense. */
+enum check_need {
+	NEED_NOTHING = 0,
+	NEED_GMEM = 1 << 0,	  /* guest_memfd files */
+	NEED_SLOTS = 1 << 1,	  /* ... that can be bound on some VM type */
+	NEED_MAP = 1 << 2,	  /* ... that can be mapped */
+	NEED_ATTRIBUTES = 1 << 3, /* KVM_SET_MEMORY_ATTRIBUTES */
+	NEED_CONVERSION = 1 << 4, /* KVM_SET_MEMORY_ATTRIBUTES2 */
+};
+
+struct check_case {
+	const char *id;	   /* "bind.order" */
+	const char *title; /* what it shows */
+	const char *rules; /* of core/rule.def, separated by blanks */
+	unsigned needs;
+	void (*run)(void);
+};
+#define CASE(section, name, needs, title, rules) void case_##section##_##name(void);
+#include "check/case.def"
+#undef CASE
+extern const struct check_case check_cases[];
+extern const unsigned check_case_count;
+
+/* Configuration and hardware, which follow from no version. */
+struct check_target {
+	uint32_t types;	  /* VM types that can be made, a mask */
+	unsigned spaces;  /* address spaces of a VM without private memory */
+	bool private_mem; /* private memory is compiled in */
+	bool pre_fault;	  /* two-dimensional paging */
+	unsigned bindable; /* the lowest VM type that takes guest_memfd slots */
+	unsigned has;	  /* enum check_need */
+};
+extern struct check_target target;
+
+/* Whether a generation, configured like the target, has what a case needs. */
+bool check_holds(const struct traits *k, unsigned needs);
+
+#define SEE(answer, wanted, ...)                                                                                       \
+	do {                                                                                                           \
+		long long see_got_ = (long long)(answer), see_want_[TRAITS_COUNT];                                     \
+		for (unsigned see_i_ = 0; see_i_ < TRAITS_COUNT; see_i_++) {                                           \
+			const struct traits *k = &traits[see_i_];                                                      \
+			(void)k;                                                                                       \
+			see_want_[see_i_] = (long long)(wanted);                                                       \
+		}                                                                                                      \
+		check_observe(see_got_, see_want_, __VA_ARGS__);                                                       \
+	} while (0)
+void check_observe(long long got, const long long *wanted, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The result of a call, or -errno. */
+#define RET(call)                                                                                                      \
+	({                                                                                                             \
+		errno = 0;                                                                                             \
+		long ret_ = (long)(call);                                                                              \
+		ret_ == -1 ? (long)-errno : ret_;                                                                      \
+	})
+/* The same of what returns a descriptor, which is closed again, or an address: 0 for success. */
+#define MADE(call)                                                                                                     \
+	({                                                                                                             \
+		int made_ = (int)RET(call);                                                                            \
+		if (made_ >= 0)                                                                                        \
+			close(made_);                                                                                  \
+		made_ < 0 ? made_ : 0;                                                                                 \
+	})
+
+/* A touch as one number: the byte read, or the signal; at another address it is WRONG. */
+#define BUS(code)     (-2000 - (code))
+#define SEGV(code)    (-3000 - (code))
+#define WRONG_ADDRESS (-4000)
+#define REFUSED	      BUS(2) /* BUS_ADRERR */
+#define NO_MAPPING    SEGV(1)
+#define NO_ACCESS     SEGV(2)
+long check_load(const char *at);
+long check_store(char *at, int value);
+
+/* What a generation says of a VM type, configured like the target. */
+static inline bool k_slots(const struct traits *k, unsigned type)
+{
+	return k->gmem && (k->gmem_for_all || type_is_private(type));
+}
+
+static inline bool k_converts(const struct traits *k)
+{
+	return k->in_place && target.private_mem;
+}
+
+static inline bool k_has_attributes(const struct traits *k)
+{
+	return k->vm_attributes && target.private_mem;
+}
+
+static inline uint64_t k_flags(const struct traits *k, unsigned type)
+{
+	if (!k->mappable)
+		return 0;
+	return type_is_private(type) && !k_converts(k) ? GUEST_MEMFD_FLAG_MMAP : SHAREABLE;
+}
+
+/* VM types of the target that need no firmware. */
+#define EACH_TYPE(t) for (unsigned t = 0; t < 2; t++) if (target.types >> t & 1)
+
+/* A worker: runs the cases that are named (all if none), writes observations to fd.  literal: the target is a profile. */
+int check_worker(char *const *ids, unsigned count, int fd, const char *literal);
+
+#endif

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+/*
+ * check/run.c - runs cases, each in a child of its own, and writes what they saw
+ *
+ * Lines on the descriptor, fields parted by tabs:
+ *   C id                  a case begins
+ *   S label got w1 w2 ..  an observation, and what each generation would give
+ *   N id                  the target lacks what the case needs
+ *   X text                the case could not go on
+ *   E                     it ended
+ */
+#include "check/check.h"
+
+#include <pthread.h>
+
+#define CASE_SECONDS 30
+
+struct check_target target;
+static int out = -1;
+static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
+
+const struct check_case check_cases[] = {
+#define CASE(section, name, needs, title, rules) { #section "." #name, title, rules, needs, case_##section##_##name },
+#include "check/case.def"
+#undef CASE
+};
+const unsigned check_case_count = sizeof(check_cases) / sizeof(*check_cases);
+
+bool check_holds(const struct traits *k, unsigned needs)
+{
+	bool private_types = (target.types & k->types & ~1U) != 0;
+
+	return (!(needs & NEED_GMEM) || k->gmem) && (!(needs & NEED_SLOTS) || (k->gmem && (k->gmem_for_all || private_types))) &&
+	       (!(needs & NEED_MAP) || k->mappable) && (!(needs & NEED_ATTRIBUTES) || k_has_attributes(k)) &&
+	       (!(needs & NEED_CONVERSION) || k_converts(k));
+}
+
+static void write_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void write_line(const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	va_end(ap);
+	if (len >= (int)sizeof(line) - 1)
+		len = sizeof(line) - 2;
+	line[len++] = '\n';
+	if (write(out, line, (size_t)len) != len)
+		_exit(98);
+}
+
+void check_observe(long long got, const long long *wanted, const char *fmt, ...)
+{
+	char label[256], numbers[TRAITS_COUNT * 22 + 1];
+	size_t len = 0;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(label, sizeof(label), fmt, ap);
+	va_end(ap);
+	for (unsigned i = 0; i < TRAITS_COUNT; i++)
+		len += (size_t)snprintf(numbers + len, sizeof(numbers) - len, "\t%lld", wanted[i]);
+	pthread_mutex_lock(&out_lock);
+	write_line("S\t%s\t%lld%s", label, got, numbers);
+	pthread_mutex_unlock(&out_lock);
+}
+
+static long as_number(struct touch t, const char *at, long value)
+{
+	if (!t.sig)
+		return value;
+	if (t.addr != (uintptr_t)at)
+		return WRONG_ADDRESS;
+	return t.sig == SIGBUS ? BUS(t.code) : SEGV(t.code);
+}
+
+long check_load(const char *at)
+{
+	struct touch t = touch((volatile char *)(uintptr_t)at, -1);
+
+	return as_number(t, at, t.value);
+}
+
+long check_store(char *at, int value)
+{
+	return as_number(touch(at, value), at, 0);
+}
+
+static int ask(int fd, unsigned long cap)
+{
+	int value = ioctl(fd, KVM_CHECK_EXTENSION, cap);
+
+	return value < 0 ? 0 : value;
+}
+
+/* What the target is, from its own answers; a profile of the ordinary shape is known beforehand. */
+static void look(const char *literal)
+{
+	const struct traits *k = literal ? traits_find(literal) : NULL;
+	int kvm = kvm_open(), vm;
+
+	if (k) {
+		target = (struct check_target){ .types = k->types & 3, .spaces = 2, .private_mem = k->typed, .pre_fault = true };
+	} else {
+		target.types = ask(kvm, KVM_CAP_VM_TYPES) ? (uint32_t)ask(kvm, KVM_CAP_VM_TYPES) : 1;
+		target.spaces = ask(kvm, KVM_CAP_MULTI_ADDRESS_SPACE) ? (unsigned)ask(kvm, KVM_CAP_MULTI_ADDRESS_SPACE) : 1;
+		target.private_mem = ask(kvm, KVM_CAP_MEMORY_ATTRIBUTES) || ask(kvm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES);
+		target.pre_fault = ask(kvm, KVM_CAP_PRE_FAULT_MEMORY);
+	}
+	/* What can be run is asked in either case. */
+	if (ask(kvm, KVM_CAP_GUEST_MEMFD))
+		target.has |= NEED_GMEM;
+	if (ask(kvm, KVM_CAP_GUEST_MEMFD_FLAGS) & GUEST_MEMFD_FLAG_MMAP)
+		target.has |= NEED_MAP;
+	if (ask(kvm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES))
+		target.has |= NEED_CONVERSION;
+	for (unsigned t = 0; t < 2; t++) {
+		vm = ioctl(kvm, KVM_CREATE_VM, t);
+		if (vm < 0)
+			continue;
+		if (!(target.has & NEED_SLOTS) && ask(vm, KVM_CAP_GUEST_MEMFD)) {
+			target.has |= NEED_SLOTS;
+			target.bindable = t;
+		}
+		if (ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, BAD_PTR) < 0 && errno == EFAULT)
+			target.has |= NEED_ATTRIBUTES;
+		close(vm);
+	}
+	close(kvm);
+}
+
+static bool wanted(const struct check_case *c, char *const *ids, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		size_t len = strlen(ids[i]);
+
+		/* A section names all of its cases. */
+		if (!strcmp(c->id, ids[i]) || (!strncmp(c->id, ids[i], len) && c->id[len] == '.'))
+			return true;
+	}
+	return count == 0;
+}
+
+static void run_case(const struct check_case *c)
+{
+	int status;
+	pid_t pid;
+
+	write_line("C\t%s", c->id);
+	pid = fork();
+	if (pid == 0) {
+		touch_init();
+		alarm(CASE_SECONDS);
+		c->run();
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		write_line("X\tfork: %s", strerror(errno));
+	else if (WIFSIGNALED(status))
+		write_line("X\tdied by signal %d", WTERMSIG(status));
+	else if (WEXITSTATUS(status))
+		write_line("X\tended with status %d", WEXITSTATUS(status));
+	write_line("E");
+}
+
+int check_worker(char *const *ids, unsigned count, int fd, const char *literal)
+{
+	out = fd;
+	look(literal);
+	write_line("T\t%u\t%u\t%u\t%u\t%u", target.types, target.spaces, target.private_mem, target.pre_fault, target.has);
+	for (unsigned i = 0; i < check_case_count; i++) {
+		const struct check_case *c = &check_cases[i];
+
+		if (!wanted(c, ids, count))
+			continue;
+		if (c->needs & ~target.has)
+			write_line("N\t%s", c->id);
+		else
+			run_case(c);
+	}
+	return 0;
+}
