@@ -106,6 +106,18 @@ static int guard_apply(struct host_view *v, struct rt_pages pages, int advice)
 	return ret;
 }
 
+/* Memory may be locked after guards came into it, but none come into locked memory. */
+static void install_anew(u64 from, u64 to)
+{
+	long len = (long)(to - from);
+
+	if (rt_syscall_raw(__NR_madvise, (long)from, len, MADV_GUARD_INSTALL, 0, 0, 0) != -EINVAL)
+		return;
+	rt_syscall_raw(__NR_munlock, (long)from, len, 0, 0, 0, 0);
+	rt_syscall_raw(__NR_madvise, (long)from, len, MADV_GUARD_INSTALL, 0, 0, 0);
+	rt_syscall_raw(__NR_mlock2, (long)from, len, MLOCK_ONFAULT, 0, 0, 0);
+}
+
 void guard_reinstall(struct host_view *v, struct rt_pages pages)
 {
 	u64 start, end;
@@ -118,7 +130,7 @@ void guard_reinstall(struct host_view *v, struct rt_pages pages)
 		u64 from = rt_max(start, guards[i].start), to = rt_min(end, guards[i].end);
 
 		if (from < to)
-			rt_syscall_raw(__NR_madvise, (long)from, (long)(to - from), MADV_GUARD_INSTALL, 0, 0, 0);
+			install_anew(from, to);
 	}
 }
 
