@@ -33,6 +33,7 @@ struct core_profile {
 	bool signed_offset_bug;		/* binding sums signed (until 7.1) */
 	bool readahead_ok;		/* readahead() 0 and FIONREAD 0 (6.12) */
 	bool hypercall_ret_zeroed;	/* hypercall.ret preset on exit */
+	bool efer_checked;		/* KVM_SET_SREGS holds EFER against CPUID (7.3 does, 6.18 does not) */
 	bool exit_reason_preset;	/* exit_reason 0 at KVM_RUN */
 	bool bind_checked_late;		/* overlap in the file after arch slot preparation (7.4) */
 	int bind_conflict_errno;	/* EINVAL until 7.1, EEXIST from 7.2 */

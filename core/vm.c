@@ -76,6 +76,26 @@ static int enable_dirty_ring(struct core_vm *vm, const struct kvm_enable_cap *ar
 	return 0;
 }
 
+u32 core_vm_max_vcpu_id(const struct core_vm *vm)
+{
+	return vm->max_vcpu_id ? vm->max_vcpu_id : CORE_MAX_VCPU_ID;
+}
+
+/* Once, and not below the boot processor; the first vCPU fixes what was not set. */
+static int set_max_vcpu_id(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err)
+{
+	u64 max = args->args[0];
+
+	if (max > CORE_MAX_VCPU_ID || vm->boot_id > max)
+		return core_refuse(err, RULE_VCPU_ID, 0, "args[0]", max, CORE_MAX_VCPU_ID);
+	if (max == vm->max_vcpu_id)
+		return 0;
+	if (vm->max_vcpu_id || (vm->has_vcpus && max != CORE_MAX_VCPU_ID))
+		return core_refuse(err, RULE_BEFORE_VCPUS, 0, "args[0]", max, core_vm_max_vcpu_id(vm));
+	vm->max_vcpu_id = (u32)max;
+	return 0;
+}
+
 int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err)
 {
 	int ret;
@@ -89,6 +109,8 @@ int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, st
 					   CORE_HYPERCALL_EXITS);
 		vm->exit_hypercall = args->args[0];
 		return 0;
+	case KVM_CAP_MAX_VCPU_ID:
+		return set_max_vcpu_id(vm, args, err);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return enable_manual_protect(vm, args, err);
 	case KVM_CAP_DIRTY_LOG_RING:
@@ -132,8 +154,8 @@ int core_vm_create_vcpu(const struct core_vm *vm, u64 id, unsigned nr, struct co
 {
 	if (vm->sys->profile->vcpu_id_u32)
 		id = (u32)id;
-	if (id >= CORE_MAX_VCPU_ID)
-		return core_refuse(err, RULE_VCPU_ID, 0, "id", id, CORE_MAX_VCPU_ID);
+	if (id >= core_vm_max_vcpu_id(vm))
+		return core_refuse(err, RULE_VCPU_ID, 0, "id", id, core_vm_max_vcpu_id(vm));
 	if (nr >= CORE_MAX_VCPUS)
 		return core_refuse(err, RULE_VCPU_COUNT, 0, "vCPUs", nr, CORE_MAX_VCPUS);
 	return 0;

@@ -62,6 +62,8 @@ struct core_vm {
 	u64 quirks_off;	      /* KVM_CAP_DISABLE_QUIRKS2's args[0] */
 	bool triple_fault_event; /* KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	bool has_vcpus;
+	u32 boot_id;	      /* the vCPU that starts running */
+	u32 max_vcpu_id;      /* KVM_CAP_MAX_VCPU_ID's args[0]; 0: not set */
 	bool irqchip;
 	struct core_slots *slots; /* core/memslot.c */
 	struct core_attrs *attrs; /* core/attributes.c: per-VM attributes by gfn */
@@ -121,6 +123,8 @@ u64 core_vm_attributes(const struct core_vm *vm, u64 gfn);
 
 /* KVM_ENABLE_CAP on a VM, after the copy. */
 int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err);
+/* Ids are below this. */
+u32 core_vm_max_vcpu_id(const struct core_vm *vm);
 int core_vm_set_nr_mmu_pages(struct core_vm *vm, u64 pages, struct core_err *err);
 int core_vm_create_irqchip(struct core_vm *vm, struct core_err *err);
 /* KVM_CREATE_VCPU: the kernel's checks but for an id that exists.  nr: vCPUs that there are. */

@@ -20,12 +20,21 @@
 #define LEAF1_EDX    0x0789fbffU /* FPU .. SSE2, without HTT */
 #define LEAF80000001_ECX (1U << 0) /* LAHF in long mode */
 #define LEAF80000001_EDX (1U << 11 | 1U << 20 | 1U << 26 | 1U << 27 | 1U << 29) /* SYSCALL NX 1G RDTSCP LM */
+#define LEAF7_EBX	 (1U << 1) /* TSC_ADJUST */
 #define GUEST_PHYS_BITS 48U
 #define GUEST_VIRT_BITS 48U
 
 static void host_cpuid(struct kvm_cpuid_entry2 *e)
 {
 	__asm__("cpuid" : "=a"(e->eax), "=b"(e->ebx), "=c"(e->ecx), "=d"(e->edx) : "a"(e->function), "c"(e->index));
+}
+
+bool dev_host_is_intel(void)
+{
+	struct kvm_cpuid_entry2 e = { .function = 0 };
+
+	host_cpuid(&e);
+	return e.ebx == 0x756e6547; /* "Genu" */
 }
 
 /* Reduce what the host has to the model. */
@@ -41,6 +50,9 @@ static void model(struct kvm_cpuid_entry2 *e)
 		e->edx = LEAF1_EDX;
 		break;
 	case 0x7:
+		e->eax = e->ecx = e->edx = 0;
+		e->ebx = e->index ? 0 : LEAF7_EBX;
+		break;
 	case 0xd:
 		e->eax = e->ebx = e->ecx = e->edx = 0;
 		break;

@@ -40,9 +40,9 @@ struct dev_vm {
 	unsigned nr_vcpus;
 	_Atomic u32 stopping; /* vCPUs stay out of the guest; futex word */
 	_Atomic u32 changes;  /* of what guest physical addresses mean */
-	u32 boot_id;	      /* the vCPU that starts running */
 	u64 tsc_khz;	      /* of vCPUs to come, 0: the host's */
 	u64 clock_offset;
+	u64 tsc_offset; /* of the vCPUs that run in step; 0: none yet */
 	struct rt_lock ring_lock; /* of the ring of coalesced writes */
 	unsigned nr_zones;	  /* changed with the vCPUs stopped */
 	struct kvm_coalesced_mmio_zone zones[DEV_ZONES];

@@ -82,6 +82,7 @@ typedef long dev_handler(struct dev_object *obj, u64 arg, void *copy, struct cor
 
 /* Whether a descriptor number is free: 0, -EMFILE or -ENFILE. */
 int dev_fd_available(void);
+bool dev_host_is_intel(void);
 u64 dev_tsc(void);
 u64 dev_tsc_khz(void);
 

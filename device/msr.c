@@ -19,7 +19,11 @@
 #define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_TSC_DEADLINE      0x6e0
 #define MSR_TSC_AUX	      0xc0000103
-#define UCODE_REV_DEFAULT     0x100000000ULL
+#define MSR_HWCR	      0xc0010015
+#define HWCR_KEPT	      (1ULL << 18 | 1ULL << 24) /* McStatusWrEn, TscFreqSel */
+#define HWCR_IGNORED	      (1ULL << 3 | 1ULL << 6 | 1ULL << 8)
+#define UCODE_REV_INTEL	      0x100000000ULL
+#define UCODE_REV_AMD	      0x01000065ULL
 #define APIC_BASE_RESERVED    0x2ffULL & ~0x100ULL /* all but BSP and enable: no x2APIC without a controller */
 #define CPUID_FAULTING	      (1ULL << 31)
 
@@ -34,11 +38,17 @@ static const u32 saved[] = {
 /* KVM_GET_MSR_FEATURE_INDEX_LIST. */
 static const u32 features[] = { MSR_UCODE_REV, MSR_PLATFORM_INFO };
 
+/* What a vCPU starts with, by the vendor that the model takes from the host. */
+static u64 ucode_rev(void)
+{
+	return dev_host_is_intel() ? UCODE_REV_INTEL : UCODE_REV_AMD;
+}
+
 static bool feature_value(u32 index, u64 *ret)
 {
 	switch (index) {
 	case MSR_UCODE_REV:
-		*ret = UCODE_REV_DEFAULT;
+		*ret = ucode_rev();
 		return true;
 	case MSR_PLATFORM_INFO:
 		*ret = CPUID_FAULTING;
@@ -74,10 +84,13 @@ enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret)
 		return CPU_MSR_OK;
 	switch (msr) {
 	case MSR_TSC_ADJUST:
-		*ret = v->tsc_adjust;
-		return host ? CPU_MSR_OK : CPU_MSR_GP;
+		*ret = v->cpu->tsc_offset - v->tsc_base;
+		return CPU_MSR_OK;
 	case MSR_UCODE_REV:
-		*ret = v->ucode_rev ? v->ucode_rev : UCODE_REV_DEFAULT;
+		*ret = v->ucode_rev ? v->ucode_rev : ucode_rev();
+		return CPU_MSR_OK;
+	case MSR_HWCR:
+		*ret = v->hwcr;
 		return CPU_MSR_OK;
 	case MSR_PLATFORM_INFO:
 		*ret = v->has_platform_info ? v->platform_info : CPUID_FAULTING;
@@ -99,10 +112,15 @@ static enum cpu_msr write_own(struct dev_vcpu *v, u32 msr, u64 value)
 {
 	switch (msr) {
 	case MSR_TSC_ADJUST:
-		v->tsc_adjust = value;
+		v->tsc_base = v->cpu->tsc_offset - value;
 		return CPU_MSR_OK;
 	case MSR_UCODE_REV:
 		v->ucode_rev = value;
+		return CPU_MSR_OK;
+	case MSR_HWCR:
+		if (value & ~(HWCR_KEPT | HWCR_IGNORED))
+			return CPU_MSR_GP;
+		v->hwcr = value & HWCR_KEPT;
 		return CPU_MSR_OK;
 	case MSR_PLATFORM_INFO:
 		v->platform_info = value;
@@ -110,6 +128,28 @@ static enum cpu_msr write_own(struct dev_vcpu *v, u32 msr, u64 value)
 		return CPU_MSR_OK;
 	}
 	return CPU_MSR_GP;
+}
+
+/*
+ * What the program writes into a counter is often the other vCPUs' value, a little late: within a second of it, and
+ * for 0, the vCPUs are meant to run in step.
+ */
+static void write_tsc(struct dev_vcpu *v, u64 value)
+{
+	u64 now = dev_tsc(), expected = now + v->vm->tsc_offset, second = v->tsc_khz * 1000;
+	u64 adjust = v->cpu->tsc_offset - v->tsc_base;
+
+	if (value && value - expected + second > 2 * second)
+		v->vm->tsc_offset = value - now;
+	v->cpu->tsc_offset = v->vm->tsc_offset;
+	v->tsc_base = v->cpu->tsc_offset - adjust;
+}
+
+/* The guest's writes move counter and adjustment together; those to the counter are the CPU's. */
+static enum cpu_msr guest_writes_adjust(struct dev_vcpu *v, u64 value)
+{
+	v->cpu->tsc_offset = v->tsc_base + value;
+	return CPU_MSR_OK;
 }
 
 enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
@@ -121,10 +161,16 @@ enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 		return CPU_MSR_GP;
 	if (agreed && msr != MSR_APIC_BASE)
 		return CPU_MSR_OK;
+	if (host && msr == MSR_TSC) {
+		write_tsc(v, value);
+		return CPU_MSR_OK;
+	}
 	if (host)
 		return cpu_set_msr(v->cpu, msr, value) == 0 ? CPU_MSR_OK : write_own(v, msr, value);
 	if (msr == MSR_APIC_BASE)
 		return write_apic_base(v, value);
+	if (msr == MSR_TSC_ADJUST)
+		return guest_writes_adjust(v, value);
 	/* The CPU does its own ones itself; this is asked first. */
 	return msr == MSR_UCODE_REV || cpu_get_msr(v->cpu, msr, &unused) ? CPU_MSR_OK : CPU_MSR_GP;
 }
@@ -177,4 +223,12 @@ long dev_vcpu_get_msrs(struct dev_object *obj, u64 arg, void *copy, struct core_
 long dev_vcpu_set_msrs(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	return visit_msrs(dev_to_vcpu(obj), arg, copy, set_one, false, err);
+}
+
+/* No machine checks reach a guest. */
+long dev_system_mce_cap(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	static const u64 none;
+
+	return rt_copy_out(arg, &none, sizeof(none));
 }

@@ -12,8 +12,10 @@
 #define CR0_PG		   (1ULL << 31)
 #define CR4_PAE		   (1ULL << 5)
 #define CR4_ALWAYS	   0x7ffULL
+#define EFER_SCE	   (1ULL << 0)
 #define EFER_LME	   (1ULL << 8)
 #define EFER_LMA	   (1ULL << 10)
+#define EFER_NX		   (1ULL << 11)
 #define EFLAGS_FIXED	   (1ULL << 1)
 #define XFEATURE_FP	   (1ULL << 0)
 #define XFEATURE_SSE	   (1ULL << 1)
@@ -153,11 +155,20 @@ static bool legal_paging(const struct cpu *cpu, const struct kvm_sregs *r)
 	return !(r->cr3 >> cpu->phys_bits);
 }
 
-static bool legal_sregs(const struct cpu *cpu, const struct kvm_sregs *r)
+static u64 efer_legal(const struct cpu *cpu)
 {
+	return EFER_SCE | (cpu->features & CPU_HAS_LONG_MODE ? EFER_LME | EFER_LMA : 0) |
+	       (cpu->features & CPU_HAS_NX ? EFER_NX : 0);
+}
+
+static bool legal_sregs(const struct dev_vcpu *v, const struct kvm_sregs *r)
+{
+	const struct cpu *cpu = v->cpu;
 	u64 reserved = APIC_RESERVED_LOW | (cpu->phys_bits < 64 ? ~0ULL << cpu->phys_bits : 0);
 
 	if (!legal_paging(cpu, r) || (r->cr4 & ~cr4_legal(cpu)) || (r->cr0 >> 32))
+		return false;
+	if (v->vm->core.sys->profile->efer_checked && (r->efer & ~efer_legal(cpu)))
 		return false;
 	if ((r->cr0 & CR0_NW) && !(r->cr0 & CR0_CD))
 		return false;
@@ -169,7 +180,7 @@ static bool legal_sregs(const struct cpu *cpu, const struct kvm_sregs *r)
 static void wake_at_reset(struct dev_vcpu *v)
 {
 	/* Older programs do not unhalt a vCPU when they reset it. */
-	if (v->id == v->vm->boot_id && v->cpu->rip == 0xfff0 && v->cpu->seg[CPU_CS].selector == 0xf000 &&
+	if (v->id == v->vm->core.boot_id && v->cpu->rip == 0xfff0 && v->cpu->seg[CPU_CS].selector == 0xf000 &&
 	    !(v->cpu->cr0 & CR0_PE))
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 }
@@ -178,7 +189,7 @@ static int set_common(struct dev_vcpu *v, const struct kvm_sregs *r, struct core
 {
 	struct cpu *cpu = v->cpu;
 
-	if (!legal_sregs(cpu, r))
+	if (!legal_sregs(v, r))
 		return core_refuse(err, RULE_SREGS_LEGAL, 0, "cr4", r->cr4, cr4_legal(cpu));
 	set_segment(cpu, CPU_CS, &r->cs);
 	set_segment(cpu, CPU_DS, &r->ds);

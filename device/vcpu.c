@@ -60,11 +60,15 @@ static int vcpu_init(struct dev_vcpu *v)
 
 static void set_defaults(struct dev_vcpu *v)
 {
-	bool bsp = v->id == v->vm->boot_id;
+	bool bsp = v->id == v->vm->core.boot_id;
 
 	v->mp_state = bsp || !v->vm->core.irqchip ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
 	v->cpu->msr.apic_base = APIC_BASE_DEFAULT | APIC_BASE_ENABLE | (bsp ? APIC_BASE_BSP : 0);
 	v->cpu->quirk_out_7e = !(v->vm->core.quirks_off & KVM_X86_QUIRK_OUT_7E_INC_RIP);
+	/* A VM's counter starts at 0, and its vCPUs run in step. */
+	if (!v->vm->tsc_offset)
+		v->vm->tsc_offset = 0 - dev_tsc();
+	v->cpu->tsc_offset = v->tsc_base = v->vm->tsc_offset;
 	v->user_irq = -1;
 	v->tsc_khz = v->vm->tsc_khz ? v->vm->tsc_khz : dev_tsc_khz();
 	v->ring_size = v->vm->core.dirty_ring / sizeof(struct kvm_dirty_gfn);

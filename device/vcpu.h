@@ -85,7 +85,8 @@ struct dev_vcpu {
 	int fault_errno; /* why the last CPU_MAP_HOST_FAULT was answered */
 	bool fault_poison;
 	u32 msr_reason; /* of the last CPU_MSR_EXIT */
-	u64 tsc_adjust, ucode_rev, platform_info;
+	u64 tsc_base; /* the CPU's offset less what the guest made of it: IA32_TSC_ADJUST is the difference */
+	u64 ucode_rev, platform_info, hwcr;
 	bool has_platform_info;
 	u32 ring_size;   /* entries of the dirty ring, 0 without */
 	u32 ring_head, ring_reset;

@@ -122,6 +122,8 @@ long dev_vm_set_boot_id(struct dev_object *obj, u64 arg, void *copy, struct core
 {
 	if (dev_to_vm(obj)->nr_vcpus)
 		return core_refuse(err, RULE_BEFORE_VCPUS, EBUSY, "vCPUs", dev_to_vm(obj)->nr_vcpus, 0);
-	dev_to_vm(obj)->boot_id = (u32)arg;
+	if (arg > core_vm_max_vcpu_id(&dev_to_vm(obj)->core))
+		return core_refuse(err, RULE_VCPU_ID, 0, "id", arg, core_vm_max_vcpu_id(&dev_to_vm(obj)->core));
+	dev_to_vm(obj)->core.boot_id = (u32)arg;
 	return 0;
 }

@@ -483,6 +483,7 @@ struct kvm_clock_data {
 #define KVM_SET_MP_STATE	       _IOW(KVMIO, 0x99, struct kvm_mp_state)
 #define KVM_NMI			       _IO(KVMIO, 0x9a)
 #define KVM_SET_GUEST_DEBUG	       _IOW(KVMIO, 0x9b, struct kvm_guest_debug)
+#define KVM_X86_GET_MCE_CAP_SUPPORTED  _IOR(KVMIO, 0x9d, __u64)
 #define KVM_GET_VCPU_EVENTS	       _IOR(KVMIO, 0x9f, struct kvm_vcpu_events)
 #define KVM_SET_VCPU_EVENTS	       _IOW(KVMIO, 0xa0, struct kvm_vcpu_events)
 #define KVM_GET_DEBUGREGS	       _IOR(KVMIO, 0xa1, struct kvm_debugregs)
