@@ -10,7 +10,6 @@
 #ifndef GMEM_TESTS_CPU_NATIVE_H
 #define GMEM_TESTS_CPU_NATIVE_H
 
-#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,7 +29,7 @@ struct native_state {
 
 static struct {
 	u8 *memory;           /* what the guest has mapped, at the same address */
-	u8 tables[8][4096] __attribute__((aligned(4096)));
+	u8 tables[5][4096] __attribute__((aligned(4096)));
 	u8 system[8192] __attribute__((aligned(4096))); /* IDT and handlers, mapped at SYSTEM_LA */
 	bool avx;
 	unsigned ignored; /* offset of four bytes of data that differ between processors; 0: none */
@@ -38,8 +37,9 @@ static struct {
 } world;
 
 enum { TABLES_GPA = 0x100000, SYSTEM_GPA = 0x200000 };
-#define SYSTEM_LA 0x5f0000000000ULL
-#define WORLD_LA  0x5e0000000000ULL
+/* Below 2 GiB: free under every sanitizer. */
+#define WORLD_LA  0x50000000ULL
+#define SYSTEM_LA 0x60000000ULL
 #define ARITH     0x8d5UL
 
 static inline enum cpu_map world_map(void *ctx, u64 gpa, unsigned access, struct cpu_page *ret)
@@ -67,21 +67,19 @@ static inline void world_entry(unsigned table, unsigned index, u64 value)
 	memcpy(world.tables[table] + 8 * index, &value, 8);
 }
 
-/* Two ranges of linear addresses share the upper levels' page 0. */
+/* Two ranges of linear addresses in the same GiB. */
 static inline void world_tables(void)
 {
 	static const struct {
 		u64 la, gpa, size;
 	} ranges[2] = { { WORLD_LA, 0, WORLD_SIZE }, { SYSTEM_LA, SYSTEM_GPA, sizeof(world.system) } };
 
+	world_entry(0, 0, (TABLES_GPA + 4096) | 7);
+	world_entry(1, WORLD_LA >> 30, (TABLES_GPA + 2 * 4096) | 7);
 	for (unsigned r = 0; r < 2; r++) {
-		const unsigned first = 1 + 3 * r;
-
-		world_entry(0, ranges[r].la >> 39 & 511, (TABLES_GPA + 4096 * first) | 7);
-		world_entry(first, ranges[r].la >> 30 & 511, (TABLES_GPA + 4096 * (first + 1)) | 7);
-		world_entry(first + 1, ranges[r].la >> 21 & 511, (TABLES_GPA + 4096 * (first + 2)) | 7);
+		world_entry(2, ranges[r].la >> 21 & 511, (TABLES_GPA + 4096 * (3 + r)) | 7);
 		for (u64 off = 0; off < ranges[r].size; off += 4096)
-			world_entry(first + 2, (ranges[r].la + off) >> 12 & 511, (ranges[r].gpa + off) | 7);
+			world_entry(3 + r, (ranges[r].la + off) >> 12 & 511, (ranges[r].gpa + off) | 7);
 	}
 }
 
@@ -168,11 +166,8 @@ static inline int guest_run(struct native_state *s, u8 *code, unsigned n)
 /* ---- natively ---- */
 
 static struct native_state native_state __attribute__((used));
-static sigjmp_buf native_escape;
 static volatile int native_vector;
 static u64 native_rsp __attribute__((used));
-static u32 native_mxcsr;
-static u16 native_fsw;
 
 void native_call(void *code);
 __asm__(".pushsection .text\n"
@@ -205,6 +200,7 @@ __asm__(".pushsection .text\n"
 	"	mov %r13, native_state+104(%rip)\n	mov %r14, native_state+112(%rip)\n"
 	"	mov %r15, native_state+120(%rip)\n"
 	"	pushfq\n	popq native_state+128(%rip)\n"
+	"native_raised:\n"
 	"	pushq $2\n	popfq\n"
 	"	mov $7, %eax\n	xor %edx, %edx\n"
 	"	lea native_state+192(%rip), %rcx\n"
@@ -219,14 +215,18 @@ __asm__(".pushsection .text\n"
 _Static_assert(offsetof(struct native_state, fpu) == 192, "as in native_call()");
 static bool native_xsave __attribute__((used));
 
+/* Go on behind the code, in native_call(), with the floating-point state as it is. */
+extern const u8 native_raised[];
+
 static inline void native_signal(int sig, siginfo_t *info, void *context)
 {
-	const ucontext_t *uc = context;
+	ucontext_t *uc = context;
 
 	native_vector = (int)uc->uc_mcontext.gregs[REG_TRAPNO];
-	native_mxcsr = uc->uc_mcontext.fpregs->mxcsr;
-	native_fsw = uc->uc_mcontext.fpregs->swd;
-	siglongjmp(native_escape, 1);
+	if (uc->uc_mcontext.gregs[REG_RIP] < (long long)WORLD_LA || uc->uc_mcontext.gregs[REG_RIP] >= (long long)SYSTEM_LA)
+		abort();
+	uc->uc_mcontext.gregs[REG_RIP] = (long long)(uintptr_t)native_raised;
+	uc->uc_mcontext.gregs[REG_RSP] = (long long)native_rsp;
 }
 
 static inline void native_start(void)
@@ -249,15 +249,7 @@ static inline int native_run(struct native_state *s, u8 *code, unsigned n)
 	native_state = *s;
 	native_state.fpu.xstate_bv = 7;
 	native_vector = NO_VECTOR;
-	if (!sigsetjmp(native_escape, 1)) {
-		native_call(code);
-	} else {
-		static const u32 mxcsr = 0x1f80;
-
-		__asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
-		native_state.fpu.mxcsr = native_mxcsr;
-		native_state.fpu.fsw = native_fsw;
-	}
+	native_call(code);
 	*s = native_state;
 	return native_vector;
 }
