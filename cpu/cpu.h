@@ -308,6 +308,7 @@ struct cpu {
 	struct cpu_events events;
 	struct cpu_fpu fpu;
 	bool halted;
+	u64 halts; /* HLT instructions so far */
 	u8 cpl;
 
 	/* Requests of the owner */

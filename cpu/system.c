@@ -391,6 +391,7 @@ int op_hlt(struct cpu *cpu, const struct cpu_insn *in)
 {
 	privileged(cpu);
 	cpu->halted = true;
+	cpu->halts++;
 	cpu_attention(cpu);
 	return CPU_NEXT;
 }

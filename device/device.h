@@ -11,6 +11,7 @@
 
 #include "core/fileop.h"
 #include "core/vm.h"
+#include "device/stats.h"
 #include "host/host.h"
 #include "host/object.h"
 
@@ -46,6 +47,7 @@ struct dev_vm {
 	struct rt_lock ring_lock; /* of the ring of coalesced writes */
 	unsigned nr_zones;	  /* changed with the vCPUs stopped */
 	struct kvm_coalesced_mmio_zone zones[DEV_ZONES];
+	struct dev_stats stats;
 	void *irq; /* the interrupt controller's, with what it does at the VM's end and for each new vCPU */
 	void (*irq_fini)(struct dev_vm *vm);
 	void (*vcpu_created)(struct dev_vcpu *v); /* with dev_slots_lock held */

@@ -11,13 +11,27 @@
 #include "rt/string.h"
 #include "rt/syscall.h"
 
+enum vendor { ANY, AMD, INTEL };
+
 static const struct {
+	enum vendor vendor;
 	const char *name, *value;
 } params[] = {
-#define PARAM(name, value) { #name, value },
+#define PARAM(name, value) { ANY, #name, value },
+#define PARAM_OF(vendor, name, value) { vendor, name, value },
 #include "device/param.def"
 #undef PARAM
+#undef PARAM_OF
 };
+
+/* Hygon's CPUs are AMD's to KVM. */
+static enum vendor host_vendor(void)
+{
+	u32 eax = 0, ebx, ecx = 0, edx;
+
+	__asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	return ebx == 0x756e6547 /* Genu */ ? INTEL : AMD;
+}
 
 static const char *param_value(const char *name)
 {
@@ -27,7 +41,7 @@ static const char *param_value(const char *name)
 		return dev_config.sys.in_place ? "Y" : "N";
 	}
 	for (size_t i = 0; i < RT_ARRAY_SIZE(params); i++) {
-		if (rt_streq(name, params[i].name))
+		if (rt_streq(name, params[i].name) && (params[i].vendor == ANY || params[i].vendor == host_vendor()))
 			return params[i].value;
 	}
 	return NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * device/param.h - /sys/module/kvm/parameters/NAME of the emulated kernel
+ *
+ * The vendor's module goes by "kvm_amd/NAME", "kvm_intel/NAME".
  */
 #ifndef GMEM_DEVICE_PARAM_H
 #define GMEM_DEVICE_PARAM_H

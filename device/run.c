@@ -44,6 +44,7 @@ static long exit_with(struct dev_vcpu *v, u32 reason)
 
 static long exit_io(struct dev_vcpu *v)
 {
+	dev_stats_count(&v->stats, DEV_STAT_VCPU_io_exits);
 	v->run->io.direction = v->cpu->exit.io.is_out ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
 	v->run->io.size = v->cpu->exit.io.size;
 	v->run->io.port = v->cpu->exit.io.port;
@@ -54,6 +55,7 @@ static long exit_io(struct dev_vcpu *v)
 
 static long exit_mmio(struct dev_vcpu *v)
 {
+	dev_stats_count(&v->stats, DEV_STAT_VCPU_mmio_exits);
 	v->run->mmio.phys_addr = v->cpu->exit.mmio.gpa;
 	v->run->mmio.len = v->cpu->exit.mmio.len;
 	v->run->mmio.is_write = v->cpu->exit.mmio.is_write;
@@ -64,6 +66,7 @@ static long exit_mmio(struct dev_vcpu *v)
 
 static long exit_hypercall(struct dev_vcpu *v)
 {
+	dev_stats_count(&v->stats, DEV_STAT_VCPU_hypercalls);
 	v->run->hypercall.nr = v->cpu->exit.hypercall.nr;
 	for (unsigned i = 0; i < 3; i++)
 		v->run->hypercall.args[i] = v->cpu->exit.hypercall.args[i];
@@ -153,6 +156,9 @@ static long exit_halt(struct dev_vcpu *v)
 
 static long report(struct dev_vcpu *v, enum cpu_exit why)
 {
+	dev_stats_count(&v->stats, DEV_STAT_VCPU_exits);
+	/* Those that an interrupt ended at once made no exit. */
+	dev_stats_set(&v->stats, DEV_STAT_VCPU_halt_exits, v->cpu->halts);
 	switch (why) {
 	case CPU_EXIT_STOPPED:
 		return GO_ON;
@@ -177,6 +183,7 @@ static long report(struct dev_vcpu *v, enum cpu_exit why)
 	case CPU_EXIT_DEBUG:
 		return exit_debug(v);
 	case CPU_EXIT_IRQ_WINDOW:
+		dev_stats_count(&v->stats, DEV_STAT_VCPU_irq_window_exits);
 		return exit_with(v, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case CPU_EXIT_MSR:
 		return exit_msr(v);
@@ -284,6 +291,7 @@ static long step(struct dev_vcpu *v, struct dev_thread *thread)
 
 	if (thread->deferred) {
 		v->run->exit_reason = KVM_EXIT_INTR;
+		dev_stats_count(&v->stats, DEV_STAT_VCPU_signal_exits);
 		return -EINTR;
 	}
 	if (dev_dirty_ring_full(v))

@@ -71,6 +71,7 @@ void dev_vm_destroy(struct dev_vm *vm)
 		next = v->next;
 		dev_vcpu_destroy(v);
 	}
+	dev_stats_fini(&vm->stats);
 	if (vm->irq_fini)
 		vm->irq_fini(vm);
 	core_vm_fini(&vm->core);

@@ -166,6 +166,7 @@ void dev_vcpu_destroy(struct dev_vcpu *v)
 {
 	if (v->irq && v->irq->fini)
 		v->irq->fini(v);
+	dev_stats_fini(&v->stats);
 	cpu_fini(v->cpu);
 	rt_free(v->cpu, sizeof(*v->cpu));
 	rt_free(v->cpuid, v->nr_cpuid ? v->nr_cpuid * sizeof(*v->cpuid) : 1);

@@ -95,6 +95,7 @@ struct dev_vcpu {
 	const struct dev_irq_ops *irq; /* NULL: none in the device */
 	void *irq_state;
 	u32 sipi_vector;
+	struct dev_stats stats;
 	u32 ioapic_eoi; /* KVM_EXIT_IOAPIC_EOI is due: 0x100 | vector */
 };
 

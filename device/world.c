@@ -95,8 +95,10 @@ void world_stop(struct dev_vm *vm)
 
 void world_resume(struct dev_vm *vm, bool changed)
 {
-	if (changed)
+	if (changed) {
 		vm->changes++;
+		dev_stats_count(&vm->stats, DEV_STAT_VM_remote_tlb_flush);
+	}
 	atomic_store(&vm->stopping, 0);
 	if (vm->vcpus)
 		rt_futex_wake(&vm->stopping, 0x7fffffff, false);

@@ -6,19 +6,35 @@
 
 #include "device/param.h"
 #include "overlay/overlay.h"
+#include "rt/format.h"
 #include "rt/string.h"
 #include "rt/user.h"
 
 /* The names that gmem serves; anything longer is not one of them. */
 #define PATH_LONGEST 96
 static const char kvm_path[] = "/dev/kvm";
-static const char param_dir[] = "/sys/module/kvm/parameters/";
+static const char module_dir[] = "/sys/module/";
+static const char *const modules[] = { "kvm", "kvm_amd", "kvm_intel" };
+static const char param_dir[] = "/parameters/";
+
+/* What device/param.h calls it: "name" of the module kvm, "module/name" of the others. */
+static bool module_param(const char *text, char *param, size_t size)
+{
+	const char *module = rt_after_prefix(text, module_dir), *rest;
+
+	for (size_t i = 0; module && i < RT_ARRAY_SIZE(modules); i++) {
+		rest = rt_after_prefix(module, modules[i]);
+		rest = rest ? rt_after_prefix(rest, param_dir) : NULL;
+		if (!rest || !*rest)
+			continue;
+		return rt_format(param, size, "%s%s%s", i ? modules[i] : "", i ? "/" : "", rest) < size - 1;
+	}
+	return false;
+}
 
 enum ov_path ov_path_classify(u64 path, char *param, size_t size)
 {
 	char text[PATH_LONGEST];
-	const char *rest;
-	size_t n;
 
 	/* The first bytes decide nearly always; both names are longer than these. */
 	if (!ov_config.active || rt_copy_string_in(text, path, 5) == -EFAULT)
@@ -29,14 +45,7 @@ enum ov_path ov_path_classify(u64 path, char *param, size_t size)
 		return OV_PATH_OTHER;
 	if (rt_streq(text, kvm_path))
 		return OV_PATH_KVM;
-	rest = rt_after_prefix(text, param_dir);
-	if (!rest)
-		return OV_PATH_OTHER;
-	n = rt_strlen(rest);
-	if (n >= size)
-		return OV_PATH_OTHER;
-	memcpy(param, rest, n + 1);
-	return OV_PATH_PARAM;
+	return module_param(text, param, size) ? OV_PATH_PARAM : OV_PATH_OTHER;
 }
 
 static long open_kvm(int flags)

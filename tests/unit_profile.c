@@ -338,7 +338,7 @@ static void test_others(void)
 {
 	static const int pairs[][2] = { { 0, 1 },     { 9, 1 },	    { 61, 1 },	 { 66, 1024 },
 					{ 98, 1 },    { 128, 4096 }, { 136, 1 }, { 74, 7 },
-					{ 203, 0 } };
+					{ 203, 1 } };
 	struct core_sys sys = sys_with("linux-7.4", &core_shape_mainline, 0, -1);
 
 	for (unsigned i = 0; i < RT_ARRAY_SIZE(pairs); i++)
