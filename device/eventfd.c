@@ -10,6 +10,7 @@
 #include <linux/fcntl.h>
 #include <linux/uio.h>
 
+#include "device/internal.h"
 #include "host/fd.h"
 #include "rt/format.h"
 #include "rt/string.h"
@@ -57,18 +58,12 @@ static long read_fdinfo(u32 fd, char *buf, size_t size)
 	return n;
 }
 
-int eventfd_identify(u32 fd, u64 *id)
+static int identify(u32 fd, u64 *id)
 {
 	char buf[512];
 	const char *at;
-	long flags;
 
 	*id = 0;
-	if (fd > 0x7fffffff || host_fd_hidden((int)fd))
-		return -EBADF;
-	flags = rt_syscall_raw(__NR_fcntl, (long)fd, F_GETFL, 0, 0, 0, 0);
-	if (rt_is_err(flags) || (flags & O_PATH_))
-		return -EBADF;
 	if (read_fdinfo(fd, buf, sizeof(buf)) <= 0)
 		return 0;
 	if (!find_line(buf, "eventfd-count:"))
@@ -79,11 +74,36 @@ int eventfd_identify(u32 fd, u64 *id)
 	return 0;
 }
 
-int eventfd_hold(u32 fd)
+static int duplicate(u32 fd)
 {
-	long copy = host_fd_own(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0, 0);
+	long flags, copy;
 
+	if (fd > 0x7fffffff || host_fd_hidden((int)fd))
+		return -EBADF;
+	flags = rt_syscall_raw(__NR_fcntl, (long)fd, F_GETFL, 0, 0, 0, 0);
+	if (rt_is_err(flags) || (flags & O_PATH_))
+		return -EBADF;
+	copy = host_fd_own(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0, 0);
 	return rt_is_err(copy) ? (int)copy : host_fd_hide((int)copy);
+}
+
+/*
+ * The program may close the number, and use it again, at any time: so it is the
+ * duplicate that is looked at.  And the lock keeps two threads of ours from taking each
+ * other's passing descriptors for the program's.
+ */
+int eventfd_hold(u32 fd, u64 *id)
+{
+	int copy, ret;
+
+	rt_lock(&dev_slots_lock);
+	copy = duplicate(fd);
+	ret = copy < 0 ? copy : identify((u32)copy, id);
+	rt_unlock(&dev_slots_lock);
+	if (ret == 0)
+		return copy;
+	host_fd_close(copy);
+	return ret;
 }
 
 void eventfd_signal(int fd)

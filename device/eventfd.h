@@ -8,12 +8,11 @@
 #include "rt/types.h"
 
 /*
- * The eventfd behind a descriptor: its identity, which descriptors that are
- * duplicates of each other share.  -EBADF, -EINVAL when it is none.
+ * A hidden duplicate of the program's eventfd, to be closed with host_fd_close(),
+ * and its identity, which descriptors that are duplicates of each other share.  -EBADF, -EINVAL when it
+ * is none.  Takes dev_slots_lock.
  */
-int eventfd_identify(u32 fd, u64 *id);
-/* A hidden duplicate, to be closed with host_fd_close(). */
-int eventfd_hold(u32 fd);
+int eventfd_hold(u32 fd, u64 *id);
 /* Add one. */
 void eventfd_signal(int fd);
 /* Take what is there: false when nothing was. */

@@ -60,17 +60,18 @@ static bool same(const struct ioeventfd *a, const struct ioeventfd *b)
 	       a->matches_any == b->matches_any && (a->matches_any || a->datamatch == b->datamatch);
 }
 
+/* The descriptor in it is the caller's to close. */
 static int describe(const struct kvm_ioeventfd *args, struct ioeventfd *ret)
 {
 	*ret = (struct ioeventfd){
 		.addr = args->addr,
 		.datamatch = args->datamatch,
-		.fd = -1,
 		.len = args->len,
 		.pio = args->flags & KVM_IOEVENTFD_FLAG_PIO,
 		.matches_any = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH),
 	};
-	return eventfd_identify((u32)args->fd, &ret->eventfd);
+	ret->fd = eventfd_hold((u32)args->fd, &ret->eventfd);
+	return ret->fd < 0 ? ret->fd : 0;
 }
 
 static long assign(struct dev_vm *vm, const struct kvm_ioeventfd *args, struct core_err *err)
@@ -82,8 +83,6 @@ static long assign(struct dev_vm *vm, const struct kvm_ioeventfd *args, struct c
 	if (!e)
 		return core_refuse(err, RULE_NO_MEMORY, 0, "ioeventfd", 0, 0);
 	ret = describe(args, e);
-	if (ret == 0)
-		ret = e->fd = eventfd_hold((u32)args->fd);
 	if (ret < 0) {
 		rt_free(e, sizeof(*e));
 		return core_refuse(err, RULE_EVENTFD, -ret, "fd", (u32)args->fd, 0);
@@ -112,6 +111,7 @@ static long deassign(struct dev_vm *vm, const struct kvm_ioeventfd *args, struct
 
 	if (ret < 0)
 		return core_refuse(err, RULE_EVENTFD, -ret, "fd", (u32)args->fd, 0);
+	host_fd_close(wanted.fd);
 	if (chip) {
 		rt_lock(&chip->lock);
 		for (at = &chip->ioeventfds; *at && !same(*at, &wanted); at = &(*at)->next)

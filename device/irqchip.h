@@ -56,8 +56,7 @@ struct irqfd {
 	u64 id;	      /* what the thread knows it by */
 	u64 eventfd;  /* identity of the program's eventfd */
 	int fd;	      /* a hidden duplicate */
-	int resample; /* likewise, or -1 */
-	u64 resample_id;
+	int resample; /* likewise, or below 0 */
 	u32 gsi;
 };
 

@@ -148,17 +148,15 @@ static int publish(struct irqchip *chip, struct irqfd *f)
 
 static int prepare(const struct kvm_irqfd *args, struct irqfd *f)
 {
-	int ret = eventfd_identify(args->fd, &f->eventfd);
+	u64 unused;
 
-	f->fd = f->resample = -1;
+	f->resample = -1;
 	f->gsi = args->gsi;
-	if (ret == 0)
-		ret = f->fd = eventfd_hold(args->fd);
-	if (ret >= 0 && (args->flags & KVM_IRQFD_FLAG_RESAMPLE))
-		ret = eventfd_identify(args->resamplefd, &f->resample_id);
-	if (ret >= 0 && (args->flags & KVM_IRQFD_FLAG_RESAMPLE))
-		ret = f->resample = eventfd_hold(args->resamplefd);
-	return ret < 0 ? ret : 0;
+	f->fd = eventfd_hold(args->fd, &f->eventfd);
+	if (f->fd < 0 || !(args->flags & KVM_IRQFD_FLAG_RESAMPLE))
+		return f->fd < 0 ? f->fd : 0;
+	f->resample = eventfd_hold(args->resamplefd, &unused);
+	return f->resample < 0 ? f->resample : 0;
 }
 
 static long assign(struct dev_vm *vm, const struct kvm_irqfd *args, struct core_err *err)
@@ -197,10 +195,11 @@ static long deassign(struct dev_vm *vm, const struct kvm_irqfd *args, struct cor
 	struct irqchip *chip = irqchip_of(vm);
 	struct irqfd **at, *f;
 	u64 id;
-	int ret = eventfd_identify(args->fd, &id);
+	int fd = eventfd_hold(args->fd, &id);
 
-	if (ret < 0)
-		return core_refuse(err, RULE_EVENTFD, -ret, "fd", args->fd, 0);
+	if (fd < 0)
+		return core_refuse(err, RULE_EVENTFD, -fd, "fd", args->fd, 0);
+	host_fd_close(fd);
 	if (!chip)
 		return 0;
 	rt_lock(&dev_slots_lock);
