@@ -75,19 +75,14 @@ static void gmem_discard(struct dev_gmem *g)
 static long create_gmem(struct dev_vm *vm, const struct kvm_create_guest_memfd *args)
 {
 	struct dev_gmem *g = (struct dev_gmem *)dev_object_new(DEV_GMEM);
-	int fd, ret;
+	int ret;
 
 	if (!g)
 		return -ENOMEM;
-	/* As in the kernel, no close-on-exec. */
-	fd = host_object_create(&g->obj.host, "[kvm-gmem]", 0, false);
-	if (fd < 0) {
-		gmem_discard(g);
-		return fd;
-	}
-	ret = host_file_init(&g->host, args->size, g->obj.host.keep);
+	ret = host_object_make(&g->obj.host, "[kvm-gmem]", 0);
+	if (ret == 0)
+		ret = host_file_init(&g->host, args->size, g->obj.host.keep);
 	if (ret < 0) {
-		rt_close(fd);
 		gmem_discard(g);
 		return ret;
 	}
@@ -96,10 +91,14 @@ static long create_gmem(struct dev_vm *vm, const struct kvm_create_guest_memfd *
 	g->host.id = next_file_id();
 	host_watch_add(g->host.backing);
 	gmem_setup(g, vm);
-	gmem_publish(g);
+	rt_lock(&dev_lock);
+	vm->obj.refs++;
+	rt_unlock(&dev_lock);
+	/* Nobody can ask the broker for it before it has been handed out. */
 	if (dev_config.file_created)
 		dev_config.file_created(g);
-	return fd;
+	/* As in the kernel, no close-on-exec. */
+	return dev_object_hand_out(&g->obj, O_RDWR);
 }
 
 long dev_vm_create_gmem(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)

@@ -20,6 +20,11 @@ struct dev_object *dev_object_new(enum dev_kind kind);
 void dev_object_free(struct dev_object *obj);
 /* Enter into the table, with dev_lock held. */
 void dev_object_publish(struct dev_object *obj);
+/*
+ * The last step of a creation: publish, and only then open a descriptor, since any
+ * thread may guess its number.  Without one the object goes again.  No lock may be held.
+ */
+int dev_object_hand_out(struct dev_object *obj, int flags);
 
 static inline struct dev_vm *dev_to_vm(struct dev_object *obj)
 {

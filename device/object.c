@@ -310,6 +310,26 @@ static int create_system(void)
 	return 0;
 }
 
+int dev_object_hand_out(struct dev_object *obj, int flags)
+{
+	int fd;
+
+	rt_lock(&dev_lock);
+	/* Not to be reaped for want of a descriptor. */
+	obj->refs++;
+	dev_object_publish(obj);
+	rt_unlock(&dev_lock);
+	fd = host_object_open(&obj->host, flags);
+	rt_lock(&dev_slots_lock);
+	rt_lock(&dev_lock);
+	obj->refs--;
+	if (fd < 0)
+		destroy(obj);
+	rt_unlock(&dev_lock);
+	rt_unlock(&dev_slots_lock);
+	return fd;
+}
+
 struct dev_object *dev_foreign(enum dev_kind kind, struct host_ident id)
 {
 	struct dev_object *obj = dev_object_new(kind);

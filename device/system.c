@@ -2,6 +2,8 @@
 /*
  * device/system.c - ioctls of /dev/kvm itself
  */
+#include <linux/fcntl.h>
+
 #include "device/internal.h"
 #include "rt/syscall.h"
 
@@ -27,7 +29,7 @@ long dev_system_vcpu_mmap_size(struct dev_object *obj, u64 arg, void *copy, stru
 static long create_vm(unsigned type)
 {
 	struct dev_vm *vm = (struct dev_vm *)dev_object_new(DEV_VM);
-	int fd, ret;
+	int ret;
 
 	if (!vm)
 		return -ENOMEM;
@@ -35,16 +37,17 @@ static long create_vm(unsigned type)
 	vm->mm = dev_mm();
 	dev_clock_start(vm);
 	ret = core_vm_init(&vm->core, &dev_config.sys, &dev_mem, type);
-	fd = ret < 0 ? ret : host_object_create(&vm->obj.host, "kvm-vm", 0, true);
-	if (fd < 0 && ret == 0)
-		core_vm_fini(&vm->core);
+	if (ret == 0) {
+		ret = host_object_make(&vm->obj.host, "kvm-vm", 0);
+		if (ret < 0)
+			core_vm_fini(&vm->core);
+	}
+	if (ret == 0)
+		return dev_object_hand_out(&vm->obj, O_RDWR | O_CLOEXEC);
 	rt_lock(&dev_lock);
-	if (fd < 0)
-		dev_object_free(&vm->obj);
-	else
-		dev_object_publish(&vm->obj);
+	dev_object_free(&vm->obj);
 	rt_unlock(&dev_lock);
-	return fd;
+	return ret;
 }
 
 long dev_system_create_vm(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)

@@ -195,9 +195,6 @@ struct rt_pages pages_after(struct rt_pages range, struct rt_pages run);
 
 /* Drop page table entries, in chunks; cannot fail on what is mapped. */
 void host_zap(u64 addr, u64 len);
-/* Descriptor of a file's inode, opened anew for one mapping; or the hidden one where /proc is missing. */
-int host_reopen(int fd);
-void host_reopen_done(int opened, int fd);
 
 /* ftruncate(2) of a memfd whatever RLIMIT_FSIZE says: 0, -ENOMEM. */
 int host_memfd_resize(int fd, u64 size);

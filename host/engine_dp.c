@@ -135,7 +135,7 @@ static void dp_fini(void)
 
 static long dp_map(struct host_view *v, u64 addr, int flags, bool all_open)
 {
-	int fd = host_reopen(v->file->backing);
+	int fd = file_map_fd(v->file, true);
 	u64 len = v->end - v->start;
 	long ret, error;
 
@@ -143,7 +143,6 @@ static long dp_map(struct host_view *v, u64 addr, int flags, bool all_open)
 		return fd;
 	/* PROT_NONE: mlockall(MCL_FUTURE) would fill the mapping before it is registered. */
 	ret = rt_mmap((void *)addr, len, PROT_NONE, flags, fd, v->off);
-	host_reopen_done(fd, v->file->backing);
 	if (rt_is_err(ret))
 		return ret;
 	error = all_open ? register_allow((u64)ret, len, false) : register_deny((u64)ret, len, false);

@@ -36,10 +36,14 @@ static long dup_from(int fd, u64 lowest)
 }
 
 static struct rt_lock limit_lock = RT_LOCK_INIT;
+/* Descriptors of ours that have been at a low number, and that are not any more. */
+static _Atomic u32 flux_begun, flux_ended;
 
 void host_fd_forked(void)
 {
 	limit_lock = (struct rt_lock)RT_LOCK_INIT;
+	/* Another thread of the parent may have been at it. */
+	flux_ended = flux_begun;
 }
 
 /*
@@ -165,4 +169,54 @@ int host_fd_reopen(int fd, int flags)
 int host_fd_reopen_own(int fd, int flags)
 {
 	return (int)reopen(fd, flags, true);
+}
+
+u32 host_fd_flux(void)
+{
+	for (;;) {
+		u32 ended = flux_ended;
+
+		if (flux_begun == ended)
+			return ended;
+		rt_syscall_raw(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
+	}
+}
+
+void host_fd_flux_begin(void)
+{
+	flux_begun++;
+}
+
+void host_fd_flux_end(void)
+{
+	flux_ended++;
+}
+
+bool host_fd_flux_since(u32 seen)
+{
+	return flux_begun != seen;
+}
+
+int host_fd_own_hidden(long nr, long a, long b, long c, long d)
+{
+	long fd;
+
+	host_fd_flux_begin();
+	fd = host_fd_own(nr, a, b, c, d);
+	if (!rt_is_err(fd))
+		fd = host_fd_hide((int)fd);
+	host_fd_flux_end();
+	return (int)fd;
+}
+
+int host_fd_reopen_hidden(int fd, int flags)
+{
+	int ret;
+
+	host_fd_flux_begin();
+	ret = host_fd_reopen_own(fd, flags);
+	if (ret >= 0)
+		ret = host_fd_hide(ret);
+	host_fd_flux_end();
+	return ret;
 }

@@ -24,6 +24,18 @@ int host_fd_reopen(int fd, int flags);
 int host_fd_reopen_own(int fd, int flags);
 /* Any system call that makes such a descriptor. */
 long host_fd_own(long nr, long a, long b, long c, long d);
+/*
+ * Both at once: made and hidden.  In between, gmem's descriptor stands at a low number, where
+ * a thread of the program that uses a number which it has closed may meet it.  Who acts
+ * on a number that may be such: seen = host_fd_flux(), act, and if host_fd_flux_since(seen)
+ * the number may have been gmem's meanwhile.
+ */
+int host_fd_own_hidden(long nr, long a, long b, long c, long d);
+int host_fd_reopen_hidden(int fd, int flags);
+void host_fd_flux_begin(void);
+void host_fd_flux_end(void);
+u32 host_fd_flux(void);
+bool host_fd_flux_since(u32 seen);
 /* In a forked child. */
 void host_fd_forked(void);
 /* Remember /proc; called once per process image. */

@@ -46,19 +46,6 @@ void host_zap(u64 addr, u64 len)
 	}
 }
 
-int host_reopen(int fd)
-{
-	int ret = host_fd_reopen_own(fd, O_RDWR | O_CLOEXEC);
-
-	return ret == -ENOENT || ret == -EACCES ? fd : ret;
-}
-
-void host_reopen_done(int opened, int fd)
-{
-	if (opened != fd)
-		rt_close(opened);
-}
-
 /*
  * Set the size of a fresh memfd although RLIMIT_FSIZE may forbid it: a guest_memfd
  * knows no such limit.  SIGXFSZ must not be raised either, it would stay
@@ -90,19 +77,20 @@ int host_memfd_resize(int fd, u64 size)
 /* A hidden memfd of that size. */
 static int make_memfd(const char *name, u64 size, unsigned seals)
 {
-	long fd = host_fd_own(__NR_memfd_create, (long)name, MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0), ret;
+	int fd = host_fd_own_hidden(__NR_memfd_create, (long)name, MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0), keep;
+	long ret;
 
 	if (fd < 0)
-		return (int)fd;
-	ret = host_memfd_resize((int)fd, size);
+		return fd;
+	ret = host_memfd_resize(fd, size);
 	if (!ret)
 		ret = rt_syscall(__NR_fcntl, fd, F_ADD_SEALS, seals);
 	/* Kept is a re-open: only those are counted as openers, which host_file_in_use() relies on. */
-	if (!ret)
-		ret = host_reopen((int)fd);
-	if (ret < 0 || ret != fd)
-		rt_close((int)fd);
-	return ret < 0 ? (int)ret : host_fd_hide((int)ret);
+	keep = ret ? (int)ret : host_fd_reopen_hidden(fd, O_RDWR | O_CLOEXEC);
+	if (keep == -ENOENT || keep == -EACCES)
+		return fd;
+	host_fd_close(fd);
+	return keep;
 }
 
 bool host_file_in_use(struct host_file *file)
@@ -142,12 +130,12 @@ static int map_window(struct host_file *file, u64 size, int deny)
 int host_file_init(struct host_file *file, u64 size, int deny)
 {
 	u64 window = RT_PAGE_SIZE + core_store_window_size(size >> RT_PAGE_SHIFT);
-	int ret = make_memfd("gmem", size, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	int ret = make_memfd("[gmem]", size, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 
 	if (ret < 0)
 		return ret;
 	file->backing = ret;
-	ret = make_memfd("gmem-state", rt_align_up(window, RT_PAGE_SIZE), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	ret = make_memfd("[gmem-state]", rt_align_up(window, RT_PAGE_SIZE), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	if (ret < 0) {
 		host_fd_close(file->backing);
 		return ret;

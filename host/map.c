@@ -23,9 +23,7 @@ int file_map_fd(struct host_file *file, bool backing)
 
 	if (*slot >= 0)
 		return *slot;
-	fd = host_fd_reopen_own(backing ? file->backing : file->deny, O_RDWR | O_CLOEXEC);
-	if (fd >= 0)
-		fd = host_fd_hide(fd);
+	fd = host_fd_reopen_hidden(backing ? file->backing : file->deny, O_RDWR | O_CLOEXEC);
 	if (fd >= 0)
 		*slot = fd;
 	else if (fd == -ENOENT || fd == -EACCES)

@@ -37,46 +37,60 @@ int host_ident_of(int fd, struct host_ident *ret)
 /* A sealed memfd with its re-open hidden in obj->keep; the lowest number is free again afterwards. */
 static int create_inode(struct host_object *obj, const char *name, u64 size)
 {
-	long fd = host_fd_own(__NR_memfd_create, (long)name, MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0);
+	int fd = host_fd_own_hidden(__NR_memfd_create, (long)name, MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0);
 	int keep;
 	long ret;
 
-	if (rt_is_err(fd))
-		return (int)fd;
+	if (fd < 0)
+		return fd;
 	ret = size ? rt_syscall(__NR_ftruncate, fd, size) : 0;
 	if (!rt_is_err(ret))
 		ret = rt_syscall(__NR_fcntl, fd, F_ADD_SEALS, SEAL_SEAL_SHRINK_GROW);
 	if (!rt_is_err(ret))
 		ret = rt_syscall(__NR_fchmod, fd, 0600);
-	keep = rt_is_err(ret) ? (int)ret : host_fd_reopen_own((int)fd, O_RDWR | O_CLOEXEC);
-	rt_close((int)fd);
+	keep = rt_is_err(ret) ? (int)ret : host_fd_reopen_hidden(fd, O_RDWR | O_CLOEXEC);
+	host_fd_close(fd);
 	if (keep < 0)
 		return keep;
 	/* Somebody who opens the inode during a lease test breaks the lease; by default that would be a deadly SIGIO. */
 	rt_syscall_raw(__NR_fcntl, keep, F_SETSIG, SIGNAL_IGNORED_BY_DEFAULT, 0, 0, 0);
-	return obj->keep = host_fd_hide(keep);
+	return obj->keep = keep;
 }
 
-int host_object_create(struct host_object *obj, const char *name, u64 size, bool cloexec)
+int host_object_make(struct host_object *obj, const char *name, u64 size)
 {
-	int ret, fd;
+	int ret;
 
 	obj->keep = -1;
 	ret = create_inode(obj, name, size);
 	if (ret < 0)
 		return ret;
 	ret = host_ident_of(obj->keep, &obj->id);
-	fd = ret < 0 ? ret : host_object_open(obj, O_RDWR | (cloexec ? O_CLOEXEC : 0));
-	if (fd < 0)
+	if (ret < 0)
 		host_object_fini(obj);
 	else
 		host_watch_add(obj->keep);
+	return ret;
+}
+
+int host_object_create(struct host_object *obj, const char *name, u64 size, bool cloexec)
+{
+	int ret = host_object_make(obj, name, size);
+	int fd = ret < 0 ? ret : host_object_open(obj, O_RDWR | (cloexec ? O_CLOEXEC : 0));
+
+	if (ret == 0 && fd < 0)
+		host_object_fini(obj);
 	return fd;
 }
 
 int host_object_open(const struct host_object *obj, int flags)
 {
-	return host_fd_reopen(obj->keep, flags);
+	int fd;
+
+	host_fd_flux_begin();
+	fd = host_fd_reopen(obj->keep, flags);
+	host_fd_flux_end();
+	return fd;
 }
 
 int host_object_adopt(struct host_object *obj, int fd)
@@ -124,9 +138,9 @@ static int watch_open(void)
 
 	if (inotify_fd >= 0 || inotify_refused)
 		return inotify_fd;
-	fd = host_fd_own(__NR_inotify_init1, IN_NONBLOCK | IN_CLOEXEC, 0, 0, 0);
-	if (!rt_is_err(fd))
-		inotify_fd = host_fd_hide((int)fd);
+	fd = host_fd_own_hidden(__NR_inotify_init1, IN_NONBLOCK | IN_CLOEXEC, 0, 0, 0);
+	if (fd >= 0)
+		inotify_fd = (int)fd;
 	inotify_refused = inotify_fd < 0;
 	return inotify_fd;
 }

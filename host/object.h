@@ -29,6 +29,8 @@ struct host_object {
  * -EMFILE, -ENFILE, -ENOMEM.
  */
 int host_object_create(struct host_object *obj, const char *name, u64 size, bool cloexec);
+/* The same without a descriptor for the program, who must not see one before the object is ready: 0 or -errno. */
+int host_object_make(struct host_object *obj, const char *name, u64 size);
 /* Another open file of the same object; flags as open(2). */
 int host_object_open(const struct host_object *obj, int flags);
 /* Take over an object whose descriptor came from elsewhere; fd is hidden on success. */

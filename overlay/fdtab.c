@@ -24,7 +24,7 @@ static u64 fd_dev;		/* st_dev of every memfd */
 
 void ov_fd_init(void)
 {
-	long fd = host_fd_own(__NR_memfd_create, (long)"gmem-dev", 1 /* MFD_CLOEXEC */, 0, 0);
+	long fd = host_fd_own(__NR_memfd_create, (long)"[gmem-dev]", 1 /* MFD_CLOEXEC */, 0, 0);
 	struct host_ident id;
 
 	ov_fd_forked();
@@ -86,20 +86,40 @@ void ov_fd_copy(int from, int to)
 		ov_fd_forget(to);
 }
 
-bool ov_fd_unknown(int fd)
+static bool starts_with(int fd, const char *prefix)
+{
+	char path[40], text[64];
+	long n;
+
+	rt_format(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = rt_syscall_raw(__NR_readlink, (long)path, (long)text, sizeof(text) - 1, 0, 0, 0);
+	text[n > 0 ? n : 0] = '\0';
+	return rt_after_prefix(text, prefix) != NULL;
+}
+
+int ov_fd_unknown(int fd)
 {
 	struct dev_object *obj = NULL;
 	struct ov_guard guard;
 	struct host_ident id;
 
-	if (!ov_config.active || host_ident_of(fd, &id) < 0 || id.dev != fd_dev)
-		return false;
+	if (!ov_config.active)
+		return 0;
+	/* Closed when it was looked at; what has become of the number since does not matter. */
+	if (host_ident_of(fd, &id) < 0)
+		return -EBADF;
+	if (id.dev != fd_dev)
+		return 0;
 	ov_enter(&guard);
 	obj = ov_fd_find(fd);
 	if (obj)
 		dev_put(obj);
 	ov_leave(&guard);
-	return obj != NULL;
+	if (obj)
+		return 1;
+	if (starts_with(fd, "/memfd:[gmem"))
+		return -EBADF;
+	return starts_with(fd, "/memfd:[kvm-gmem]") ? -ENODEV : 0;
 }
 
 /* O_PATH: good for fstat(2) and little else. */
@@ -151,13 +171,27 @@ static enum dev_kind looks_like(int fd)
 
 static struct dev_object *adopt(int fd, struct host_ident id)
 {
+	u32 seen = host_fd_flux();
 	enum dev_kind kind = looks_like(fd);
+	struct host_ident now;
+	struct dev_object *obj;
 	struct dev_gmem *g;
 
+	/* The number may have stood for one that is just being made, or was when its inode was asked for. */
+	obj = dev_find(id);
+	if (obj)
+		dev_put(obj);
+	if (obj || host_fd_flux_since(seen))
+		return obj;
 	if (kind != DEV_GMEM)
 		return kind == DEV_NONE ? NULL : dev_foreign(kind, id);
 	g = ov_adopt(id);
-	return g ? &g->obj : NULL;
+	if (g)
+		return &g->obj;
+	/* Closed meanwhile, it is nobody's any more. */
+	if (host_ident_of(fd, &now) == 0 && host_ident_equal(now, id))
+		ov_report_notice("a guest_memfd of another process could not be adopted: ENODEV");
+	return NULL;
 }
 
 struct dev_object *ov_fd_find(int fd)

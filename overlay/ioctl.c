@@ -14,17 +14,15 @@
 #define IS_KVM(cmd) (((cmd) >> 8 & 0xff) == KVMIO)
 
 /*
- * The program's own filter must have its say about calls that never reach the
- * kernel: make the call on the placeholder, which knows no such command.
+ * The program's own filter must have its say: make the call.  A placeholder knows no such command,
+ * anything but ENOTTY is an answer: the filter's, or that of a device which is not ours.
  */
-static long ask_filter(int fd, u32 cmd, u64 arg)
+static bool answered_by_kernel(int fd, u32 cmd, u64 arg, long *ret)
 {
-	long ret;
-
 	if (!ov_filtered)
-		return 0;
-	ret = ov_raw(__NR_ioctl, fd, cmd, arg);
-	return ret == -ENOTTY ? 0 : ret;
+		return false;
+	*ret = ov_raw(__NR_ioctl, fd, cmd, arg);
+	return *ret != -ENOTTY;
 }
 
 /* A descriptor that was made by the call stands for an object at once. */
@@ -101,8 +99,7 @@ static bool kvm_run(int fd, u64 arg, long *ret)
 
 	if (!obj || obj->kind != DEV_VCPU)
 		return false;
-	*ret = ask_filter(fd, KVM_RUN, arg);
-	if (*ret < 0)
+	if (answered_by_kernel(fd, KVM_RUN, arg, ret))
 		return true;
 	*ret = dev_fork_pending() ? -ESTALE : run_vcpu(obj, arg);
 	if (*ret == -ESTALE)
@@ -118,8 +115,7 @@ static long kvm_ioctl(int fd, u32 cmd, u64 arg, bool *served)
 	long ret;
 
 	*served = true;
-	ret = ask_filter(fd, cmd, arg);
-	if (ret < 0)
+	if (answered_by_kernel(fd, cmd, arg, &ret))
 		return ret;
 	ov_enter_hot(&guard);
 	obj = ov_fd_find(fd);

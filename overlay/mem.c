@@ -8,20 +8,6 @@
 #include "host/fd.h"
 #include "overlay/overlay.h"
 
-/*
- * What is done to views goes through gmem's own system calls; the program's filter has
- * its say before: the same call with arguments that change nothing, whose answer is known.
- */
-static long filter_says(long nr, long arg3, long harmless)
-{
-	long ret;
-
-	if (!ov_filtered)
-		return 0;
-	ret = ov_raw(nr, 0, 0, arg3);
-	return ret == harmless ? 0 : ret;
-}
-
 /* The pages are the descriptor's own; of the dirty ring no private copy may be made, nor code. */
 static long map_vcpu(void *addr, u64 len, int prot, int flags, int fd, s64 off)
 {
@@ -44,7 +30,10 @@ static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off
 
 	ov_enter_hot(&guard);
 	obj = ov_fd_get(fd);
-	if (obj && obj->kind == DEV_GMEM)
+	*ret = ov_filter_says(-EINVAL, __NR_mmap, addr, 0, prot, flags, fd, off);
+	if (*ret)
+		; /* forbidden */
+	else if (obj && obj->kind == DEV_GMEM)
 		*ret = dev_gmem_mmap((struct dev_gmem *)obj, addr, len, prot, flags, off, &err);
 	else if (obj && obj->kind == DEV_VCPU)
 		*ret = map_vcpu(addr, len, prot, flags, fd, off);
@@ -61,7 +50,7 @@ static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off
 static long map_over(void *addr, u64 len, int prot, int flags, int fd, s64 off)
 {
 	struct ov_guard guard;
-	long ret = filter_says(__NR_mmap, prot, -EINVAL);
+	long ret = ov_filter_says(-EINVAL, __NR_mmap, addr, 0, prot, flags, fd, off);
 
 	if (ret)
 		return ret;
@@ -73,6 +62,22 @@ static long map_over(void *addr, u64 len, int prot, int flags, int fd, s64 off)
 	return ret;
 }
 
+/* A descriptor that is not gmem's, unless its number has just been closed and gmem's own stood there for a moment. */
+static long map_foreign(void *addr, u64 len, int prot, int flags, int fd, s64 off)
+{
+	long ret;
+	u32 seen;
+
+	for (;;) {
+		seen = host_fd_flux();
+		ret = ov_raw(__NR_mmap, addr, len, prot, flags, fd, off);
+		if (rt_is_err(ret) || !host_fd_flux_since(seen))
+			return ret;
+		if (!(flags & MAP_FIXED))
+			rt_munmap((void *)ret, len);
+	}
+}
+
 void *ov_mmap(void *addr, u64 len, int prot, int flags, int fd, s64 off)
 {
 	long ret = 0;
@@ -80,13 +85,18 @@ void *ov_mmap(void *addr, u64 len, int prot, int flags, int fd, s64 off)
 	if (fd >= 0 && !(flags & MAP_ANONYMOUS)) {
 		if (host_fd_hidden(fd))
 			return (void *)ov_ret(-EBADF);
+		if (ov_fd_peek(fd) && map_object(addr, len, prot, flags, fd, off, &ret))
+			return (void *)ov_ret(ret);
 		/* Mapping the placeholder in an object's place would not be noticed any more: look twice. */
-		if ((ov_fd_peek(fd) || ov_fd_unknown(fd)) && map_object(addr, len, prot, flags, fd, off, &ret))
+		ret = ov_fd_unknown(fd);
+		if (ret < 0 || (ret > 0 && map_object(addr, len, prot, flags, fd, off, &ret)))
 			return (void *)ov_ret(ret);
 	}
 	if ((flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE) && host_view_overlaps(addr, len))
 		return (void *)ov_ret(map_over(addr, len, prot, flags, fd, off));
-	return (void *)ov_ret(ov_raw(__NR_mmap, addr, len, prot, flags, fd, off));
+	if (fd < 0 || (flags & MAP_ANONYMOUS) || !ov_config.active)
+		return (void *)ov_ret(ov_raw(__NR_mmap, addr, len, prot, flags, fd, off));
+	return (void *)ov_ret(map_foreign(addr, len, prot, flags, fd, off));
 }
 
 int ov_munmap(void *addr, u64 len)
@@ -96,7 +106,7 @@ int ov_munmap(void *addr, u64 len)
 
 	if (!host_view_overlaps(addr, len))
 		return (int)ov_ret(ov_raw(__NR_munmap, addr, len));
-	ret = filter_says(__NR_munmap, 0, -EINVAL);
+	ret = ov_filter_says(-EINVAL, __NR_munmap, 0, 0);
 	if (ret)
 		return (int)ov_ret(ret);
 	ov_enter_hot(&guard);
@@ -116,6 +126,9 @@ void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 	if (!host_view_overlaps(old, old_len ? old_len : 1) &&
 	    !((flags & MREMAP_FIXED) && host_view_overlaps(new_addr, new_len)))
 		return (void *)ov_ret(ov_raw(__NR_mremap, old, old_len, new_len, flags, new_addr));
+	ret = ov_filter_says(-EINVAL, __NR_mremap, 0, 0, 0, flags);
+	if (ret)
+		return (void *)ov_ret(ret);
 	ov_enter_hot(&guard);
 	/* The new view is made from the states: no conversion, of any process, may be under way. */
 	has_file = host_view_next(old, (char *)old + (old_len ? old_len : 1), &piece);
@@ -165,7 +178,7 @@ int ov_remap_file_pages(void *addr, u64 size, int prot, u64 pgoff, int flags)
 static long protect(void *addr, u64 len, int prot, int pkey)
 {
 	struct ov_guard guard;
-	long ret = filter_says(__NR_mprotect, prot, 0);
+	long ret = ov_filter_says(0, __NR_mprotect, 0, 0, prot);
 
 	if (ret)
 		return ret;
@@ -198,7 +211,7 @@ static long advise(void *addr, u64 len, int advice)
 
 	if (!host_view_overlaps(addr, len))
 		return ov_raw(__NR_madvise, addr, len, advice);
-	ret = filter_says(__NR_madvise, 0, 0);
+	ret = ov_filter_says(0, __NR_madvise, 0, 0, advice);
 	if (ret)
 		return ret;
 	ov_enter_hot(&guard);
@@ -223,7 +236,10 @@ int ov_posix_madvise(void *addr, u64 len, int advice)
 static long lock_range(void *addr, u64 len, unsigned flags, bool lock)
 {
 	struct ov_guard guard;
-	long ret;
+	long ret = ov_filter_says(0, !lock ? __NR_munlock : flags ? __NR_mlock2 : __NR_mlock, 0, 0, flags);
+
+	if (ret)
+		return ret;
 
 	ov_enter_hot(&guard);
 	ret = host_mlock(addr, len, flags, lock);
@@ -238,7 +254,7 @@ int ov_mincore(void *addr, u64 len, u8 *vec)
 
 	if (!host_view_overlaps(addr, len))
 		return (int)ov_ret(ov_raw(__NR_mincore, addr, len, vec));
-	ret = filter_says(__NR_mincore, 0, 0);
+	ret = ov_filter_says(0, __NR_mincore, 0, 0, 0);
 	if (ret)
 		return (int)ov_ret(ret);
 	ov_enter_hot(&guard);

@@ -82,7 +82,14 @@ static bool open_ours(const char *path, int flags, long *ret)
 {
 	char param[PATH_LONGEST];
 
-	switch (ov_path_classify((u64)(uintptr_t)path, param, sizeof(param))) {
+	enum ov_path class = ov_path_classify((u64)(uintptr_t)path, param, sizeof(param));
+
+	if (class != OV_PATH_OTHER) {
+		*ret = ov_filter_says(-ENOENT, __NR_openat, AT_FDCWD, "", flags & O_ACCMODE, 0);
+		if (*ret)
+			return true;
+	}
+	switch (class) {
 	case OV_PATH_KVM:
 		*ret = open_kvm(flags);
 		return true;

@@ -105,8 +105,12 @@ void ov_fd_forget(int fd);
 void ov_fd_copy(int from, int to);
 /* Forget a range; costs what is known, not what is asked for. */
 void ov_fd_forget_span(unsigned first, unsigned last);
-/* Whether a descriptor that the cache does not know is an object's all the same; then it is learnt. */
-bool ov_fd_unknown(int fd);
+/*
+ * For a descriptor that the cache does not know, before something is done that cannot be undone: 1 when it
+ * is an object's all the same (then it is learnt), -EBADF when it is closed or gmem's own, just being made, -ENODEV
+ * for a file that nobody knows any more; else 0.
+ */
+int ov_fd_unknown(int fd);
 /* Learn whose descriptors this process has: at the start and in a forked child. */
 void ov_fd_init(void);
 void ov_fd_forked(void);
@@ -159,5 +163,16 @@ int ov_param_open(const char *param, int flags);
 
 /* overlay/seccomp.c: whether the program has installed a filter. */
 extern _Atomic bool ov_filtered;
+/*
+ * What is done without the kernel, or by gmem's own calls, is put to the program's filter first:
+ * ov_filter_says(harmless, nr, up to six arguments) makes a call of that number
+ * which changes nothing and is known to return harmless.  Anything else is the filter's
+ * answer to the program; 0 for none.
+ */
+#define ov_filter_says(harmless, ...) (ov_filtered ? ov_filter_ask((harmless), ov_raw(__VA_ARGS__)) : 0)
+static inline long ov_filter_ask(long harmless, long answer)
+{
+	return answer == harmless ? 0 : answer;
+}
 
 #endif

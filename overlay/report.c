@@ -265,7 +265,5 @@ struct dev_gmem *ov_adopt(struct host_ident id)
 	rt_unlock(&adopt_lock);
 	if (answered && msg.kind == WIRE_FILE && rights.len == offsetof(struct rights, fds) + 3 * sizeof(int))
 		g = dev_gmem_adopt(rights.fds[0], rights.fds[1], rights.fds[2], msg.size, msg.flags, msg.vm_type, msg.file);
-	if (!g)
-		ov_report_notice("a guest_memfd of another process could not be adopted: ENODEV");
 	return g;
 }

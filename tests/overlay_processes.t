@@ -26,13 +26,13 @@ unserved() {
 	wanted=$1
 	text=$2
 	shift 2
-	"$gmem" run --explain -- "$@" >/dev/null 2>"$work/err"
+	"$gmem" run --report-file "$work/report" -- "$@" >/dev/null 2>&1
 	is $? "$wanted" "$text: refused"
-	grep -q "^gmem: .*\(five\|script\): .*PT_INTERP" "$work/err"
+	grep -q "^gmem: .*\(five\|script\): .*PT_INTERP" "$work/report"
 	ok $? "$text: and reported"
-	"$gmem" run --explain --allow-unserved -- "$@" >/dev/null 2>"$work/err"
+	"$gmem" run --report-file "$work/report" --allow-unserved -- "$@" >/dev/null 2>&1
 	is $? 5 "$text: --allow-unserved starts it"
-	grep -q "^gmem: .*\(five\|script\): .*PT_INTERP" "$work/err"
+	grep -q "^gmem: .*\(five\|script\): .*PT_INTERP" "$work/report"
 	ok $? "$text: and reports that, too"
 }
 

@@ -240,7 +240,7 @@ static void all(const char *engine)
 	}
 	is(open("/dev/null", O_RDONLY), fds, "%s: no descriptor is left", engine);
 	close(fds);
-	is(maps_with("memfd:gmem"), 0, "%s: no mapping is left", engine);
+	is(maps_with("memfd:[gmem"), 0, "%s: no mapping is left", engine);
 	is(rt_alloc_live(), live, "%s: no memory is left", engine);
 }
 
