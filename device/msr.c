@@ -44,6 +44,27 @@ static u64 ucode_rev(void)
 	return dev_host_is_intel() ? UCODE_REV_INTEL : UCODE_REV_AMD;
 }
 
+/*
+ * What systems read and change on AMD's processors without having found it in CPUID: nothing is behind
+ * it here nor in KVM, which reads zeros.
+ */
+static bool is_inert(u32 msr, bool write)
+{
+	switch (msr) {
+	case 0xc001001f: /* NB_CFG */
+	case 0xc0011022: /* DC_CFG */
+	case 0xc001102a: /* BU_CFG2 */
+		return true;
+	case 0xc0010010: /* SYSCFG */
+	case 0xc0010055: /* INT_PENDING_MSG */
+	case 0xc0010058: /* MMIO_CONF_BASE */
+	case 0xc0010112: /* TSEG_ADDR */
+	case 0xc0010113: /* TSEG_MASK */
+		return !write;
+	}
+	return false;
+}
+
 static bool feature_value(u32 index, u64 *ret)
 {
 	switch (index) {
@@ -96,7 +117,10 @@ enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret)
 		*ret = v->has_platform_info ? v->platform_info : CPUID_FAULTING;
 		return CPU_MSR_OK;
 	}
-	return CPU_MSR_GP;
+	if (!is_inert(msr, false))
+		return CPU_MSR_GP;
+	*ret = 0;
+	return CPU_MSR_OK;
 }
 
 /* The controller, where there is one, has agreed. */
@@ -127,7 +151,7 @@ static enum cpu_msr write_own(struct dev_vcpu *v, u32 msr, u64 value)
 		v->has_platform_info = true;
 		return CPU_MSR_OK;
 	}
-	return CPU_MSR_GP;
+	return is_inert(msr, true) ? CPU_MSR_OK : CPU_MSR_GP;
 }
 
 /*
@@ -172,7 +196,9 @@ enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 	if (msr == MSR_TSC_ADJUST)
 		return guest_writes_adjust(v, value);
 	/* The CPU does its own ones itself; this is asked first. */
-	return msr == MSR_UCODE_REV || cpu_get_msr(v->cpu, msr, &unused) ? CPU_MSR_OK : CPU_MSR_GP;
+	if (msr == MSR_UCODE_REV || is_inert(msr, true))
+		return CPU_MSR_OK;
+	return cpu_get_msr(v->cpu, msr, &unused) ? CPU_MSR_OK : CPU_MSR_GP;
 }
 
 typedef bool msr_visit(struct dev_vcpu *v, struct kvm_msr_entry *entry);
