@@ -8,8 +8,9 @@
  * is the slot's userspace_addr: what is loaded through the mapping is what the guest executes.
  *
  * The machine: one vCPU, KVM's interrupt controllers and PIT, a serial port with its interrupt (output
- * only: the console goes to stdout), a clock that tells the time.  No firmware, ACPI, PCI or keyboard
- * controller.  The kernel is entered as Documentation/arch/x86/boot.rst says of 64-bit boot loaders.
+ * only: the console goes to stdout), a clock that tells the time, ACPI tables that name the interrupt
+ * controllers.  No firmware, PCI or keyboard controller.  The kernel is entered as its documentation says
+ * of 64-bit boot loaders (Documentation/arch/x86/boot.rst).
  *
  * A guest ends with a triple fault (reboot=t).  Exit status: 0 when its console has shown a line
  * "init: done" before, 1 when not, 2 when the machine could not be made or did something unexpected.
@@ -55,15 +56,16 @@ struct kvm_create_guest_memfd {
 #endif
 
 #define MARKER	"init: done"
-#define CMDLINE "console=ttyS0 earlyprintk=serial,ttyS0 acpi=off pci=off panic=-1 reboot=t nokaslr mitigations=off"
+#define CMDLINE "console=ttyS0 earlyprintk=serial,ttyS0 pci=off panic=-1 reboot=t nokaslr mitigations=off"
 
 /* Where things are in guest memory, below the first 640 KiB. */
-enum { GDT = 0x10000, PARAMS = 0x11000, CMDLINE_AT = 0x12000, TABLES = 0x20000, LOW_END = 0x9fc00 };
+enum { GDT = 0x10000, PARAMS = 0x11000, CMDLINE_AT = 0x12000, TABLES = 0x20000, LOW_END = 0x9fc00, ACPI = 0xe0040 };
 #define HIGH_MEMORY 0x100000UL
 #define PAGE	    4096UL
 #define ENTRY_64    0x200 /* of the kernel's 64-bit code, behind its start */
 #define COM1	    0x3f8
 #define COM1_IRQ    4
+#define PM1	    0x600 /* ACPI: power management, which has nothing to manage */
 
 struct machine {
 	int vm, vcpu;
@@ -105,6 +107,127 @@ static void add_memory(struct machine *m)
 	region.guest_memfd = (unsigned)file;
 	if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION2, &region) < 0)
 		fail("KVM_SET_USER_MEMORY_REGION2");
+}
+
+/* ---- ACPI: that there is a local APIC and an I/O APIC, and no more than a kernel insists on ---- */
+
+struct acpi_header {
+	char signature[4];
+	uint32_t length;
+	uint8_t revision, checksum;
+	char oem[6], oem_table[8];
+	uint32_t oem_revision;
+	char creator[4];
+	uint32_t creator_revision;
+} __attribute__((packed));
+
+/* Revision 3, up to its 64-bit addresses that matter here. */
+struct acpi_fadt {
+	struct acpi_header header;
+	uint32_t facs, dsdt;
+	uint8_t reserved, profile;
+	uint16_t sci;
+	uint32_t smi_command;
+	uint8_t commands[4];
+	uint32_t pm1a_event, pm1b_event, pm1a_control, pm1b_control, pm2_control, pm_timer, gpe[2];
+	uint8_t pm1_event_length, pm1_control_length, lengths[6];
+	uint16_t latency[2], flush[2];
+	uint8_t duty[2], alarm[3];
+	uint16_t boot_flags;
+	uint8_t reserved2;
+	uint32_t flags;
+	uint8_t reset[16];
+	uint64_t x_facs, x_dsdt;
+	uint8_t x_blocks[96];
+} __attribute__((packed));
+
+struct acpi_madt {
+	struct acpi_header header;
+	uint32_t lapic_address, flags;
+	struct {
+		uint8_t type, length, uid, id;
+		uint32_t flags;
+	} __attribute__((packed)) lapic;
+	struct {
+		uint8_t type, length, id, reserved;
+		uint32_t address, first_gsi;
+	} __attribute__((packed)) ioapic;
+} __attribute__((packed));
+
+struct acpi_rsdp {
+	char signature[8];
+	uint8_t checksum;
+	char oem[6];
+	uint8_t revision;
+	uint32_t rsdt, length;
+	uint64_t xsdt;
+	uint8_t checksum_all, reserved[3];
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct acpi_fadt) == 244 && sizeof(struct acpi_rsdp) == 36, "layouts of the specification");
+
+static uint8_t complement(const void *data, size_t size)
+{
+	const uint8_t *at = data;
+	uint8_t sum = 0;
+
+	while (size--)
+		sum += *at++;
+	return (uint8_t)-sum;
+}
+
+/* Returns where it is. */
+static uint64_t add_table(struct machine *m, void *table, const char *signature, uint8_t revision, size_t size)
+{
+	static uint64_t next = ACPI;
+	struct acpi_header *h = table;
+	uint64_t at = next;
+
+	memcpy(h->signature, signature, 4);
+	memcpy(h->oem, "BOOT  ", 6);
+	memcpy(h->oem_table, "EXAMPLE ", 8);
+	memcpy(h->creator, "BOOT", 4);
+	h->length = (uint32_t)size;
+	h->revision = revision;
+	h->checksum = complement(table, size);
+	memcpy(m->ram + at, table, size);
+	next += (size + 15) & ~15UL;
+	return at;
+}
+
+/* Returns the root pointer's address. */
+static uint64_t write_acpi(struct machine *m)
+{
+	struct acpi_header dsdt = { .length = 0 };
+	struct acpi_fadt fadt = { .sci = 9,
+				  .pm1a_event = PM1,
+				  .pm1a_control = PM1 + 4,
+				  .pm1_event_length = 4,
+				  .pm1_control_length = 2,
+				  .boot_flags = 1 << 0 | 1 << 2,       /* devices of old; no VGA */
+				  .flags = 1 << 0 | 1 << 4 | 1 << 5 }; /* WBINVD works; no buttons */
+	struct acpi_madt madt = {
+		.lapic_address = 0xfee00000,
+		.flags = 1, /* there are PICs, too */
+		.lapic = {0,		      sizeof(madt.lapic), 0, 0,		1},
+		.ioapic = { 1, sizeof(madt.ioapic),		    1, 0, 0xfec00000, 0 }
+	};
+	struct {
+		struct acpi_header header;
+		uint64_t table[2];
+	} __attribute__((packed)) xsdt = { .table = { 0 } };
+	struct acpi_rsdp rsdp = { .signature = "RSD PTR ", .oem = "BOOT  ", .revision = 2, .length = sizeof(rsdp) };
+	uint64_t at = ACPI - sizeof(rsdp) - 12;
+
+	fadt.x_dsdt = add_table(m, &dsdt, "DSDT", 2, sizeof(dsdt));
+	fadt.dsdt = (uint32_t)fadt.x_dsdt;
+	xsdt.table[0] = add_table(m, &fadt, "FACP", 3, sizeof(fadt));
+	xsdt.table[1] = add_table(m, &madt, "APIC", 1, sizeof(madt));
+	rsdp.xsdt = add_table(m, &xsdt, "XSDT", 1, sizeof(xsdt));
+	rsdp.checksum = complement(&rsdp, 20);
+	rsdp.checksum_all = complement(&rsdp, sizeof(rsdp));
+	memcpy(m->ram + at, &rsdp, sizeof(rsdp));
+	return at;
 }
 
 /* ---- loading ---- */
@@ -181,6 +304,7 @@ static uint64_t load_kernel(struct machine *m, const char *path, const char *ini
 	add_e820(params, 0, LOW_END, 1);
 	add_e820(params, LOW_END, HIGH_MEMORY, 2);
 	add_e820(params, HIGH_MEMORY, m->size, 1);
+	params->acpi_rsdp_addr = write_acpi(m);
 	return at + ENTRY_64;
 }
 
@@ -201,10 +325,12 @@ static void write_tables(struct machine *m)
 static void enter_long_mode(struct machine *m, uint64_t entry)
 {
 	/* As the descriptors in the table say: flat, code of 64 bits at 0x10, data at 0x18. */
-	const struct kvm_segment code = { .limit = 0xffffffff, .selector = 0x10, .type = 11, .present = 1, .s = 1,
-					  .l = 1, .g = 1 };
-	const struct kvm_segment data = { .limit = 0xffffffff, .selector = 0x18, .type = 3, .present = 1, .s = 1,
-					  .db = 1, .g = 1 };
+	const struct kvm_segment code = {
+		.limit = 0xffffffff, .selector = 0x10, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1
+	};
+	const struct kvm_segment data = {
+		.limit = 0xffffffff, .selector = 0x18, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1
+	};
 	const uint64_t gdt[] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
 	struct kvm_regs regs = { .rip = entry, .rsi = PARAMS, .rflags = 2 };
 	struct kvm_sregs sregs;
@@ -219,9 +345,9 @@ static void enter_long_mode(struct machine *m, uint64_t entry)
 	sregs.gdt.limit = sizeof(gdt) - 1;
 	sregs.idt.limit = 0;
 	sregs.cr3 = TABLES;
-	sregs.cr4 = 1 << 5; /* PAE */
+	sregs.cr4 = 1 << 5;	       /* PAE */
 	sregs.efer = 1 << 8 | 1 << 10; /* LME, LMA */
-	sregs.cr0 = 0x80050033; /* PG AM WP NE ET MP PE */
+	sregs.cr0 = 0x80050033;	       /* PG AM WP NE ET MP PE */
 	if (ioctl(m->vcpu, KVM_SET_SREGS, &sregs) < 0 || ioctl(m->vcpu, KVM_SET_REGS, &regs) < 0)
 		fail("the vCPU's registers");
 }
@@ -427,10 +553,17 @@ static uint8_t cmos_read(void)
 
 /* ---- running ---- */
 
+/* What the guest writes into ACPI's enable register it wants to read back; no event ever comes. */
+static uint8_t pm1_enable[2];
+
 static uint8_t port_in(unsigned port)
 {
 	if (port >= COM1 && port < COM1 + 8)
 		return uart_read(port - COM1);
+	if (port >= PM1 + 2 && port < PM1 + 4)
+		return pm1_enable[port - PM1 - 2];
+	if (port >= PM1 && port < PM1 + 6)
+		return port == PM1 + 4; /* always in ACPI mode */
 	return port == 0x71 ? cmos_read() : 0xff;
 }
 
@@ -438,6 +571,8 @@ static void port_out(unsigned port, uint8_t value)
 {
 	if (port >= COM1 && port < COM1 + 8)
 		uart_write(port - COM1, value);
+	else if (port >= PM1 + 2 && port < PM1 + 4)
+		pm1_enable[port - PM1 - 2] = value;
 	else if (port == 0x70)
 		cmos_index = value;
 }
@@ -487,10 +622,23 @@ static int run(struct machine *m)
 			return ended();
 		default:
 			fflush(stdout);
-			fprintf(stderr, "boot: exit reason %u, suberror %u\n", m->run->exit_reason, m->run->internal.suberror);
+			fprintf(stderr, "boot: exit reason %u, suberror %u\n", m->run->exit_reason,
+				m->run->internal.suberror);
 			return 2;
 		}
 	}
+}
+
+/* A host that is busy is no clock to measure the counter by: the guest is told. */
+static const char *default_cmdline(const struct machine *m)
+{
+	static char line[sizeof(CMDLINE) + 64];
+	int khz = ioctl(m->vcpu, KVM_GET_TSC_KHZ, 0);
+
+	if (khz <= 0)
+		return CMDLINE;
+	snprintf(line, sizeof(line), "%s tsc=reliable tsc_early_khz=%d", CMDLINE, khz);
+	return line;
 }
 
 int main(int argc, char **argv)
@@ -503,6 +651,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	make_machine(&m);
-	enter_long_mode(&m, load_kernel(&m, argv[1], argv[2], argc > 3 ? argv[3] : CMDLINE));
+	enter_long_mode(&m, load_kernel(&m, argv[1], argv[2], argc > 3 ? argv[3] : default_cmdline(&m)));
 	return run(&m);
 }

@@ -1,0 +1,68 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# tests/boot.t - Debian's kernel boots to user space in a guest_memfd file, on the software vCPU
+#
+# boot.sh fetches the kernel; its first program is tests/guest/init.c, whose
+# lines are test points of their own.
+
+. "$(dirname "$0")/common.sh"
+
+here=$(dirname "$0")
+command -v "${CC:-cc}" >/dev/null || skip_all "no compiler for the guest's first program"
+"${CC:-cc}" -O2 -static -o "$work/init" "$here/guest/init.c" 2>"$work/why" ||
+	skip_all "no static C library for the guest's first program"
+kernel=$("$here/boot.sh" 2>"$work/why")
+case $? in
+0) ;;
+77) skip_all "$(tail -n 1 "$work/why")" ;;
+*)
+	ok 1 "the kernel is fetched"
+	diag <"$work/why"
+	done_testing
+	;;
+esac
+echo "# $(basename "$kernel")"
+
+# entry NAME MODE [FILE]: one of a cpio archive of the kernel's format, "newc".
+entry() {
+	size=0
+	[ -z "${3:-}" ] || size=$(wc -c <"$3")
+	name=$((${#1} + 1))
+	printf '070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%s\0' \
+		1 "$2" 0 0 1 0 "$size" 0 0 0 0 $name 0 "$1"
+	head -c $(((4 - (110 + name) % 4) % 4)) /dev/zero
+	[ -z "${3:-}" ] || cat "$3"
+	head -c $(((4 - size % 4) % 4)) /dev/zero
+}
+{
+	entry init 0100755 "$work/init"
+	entry 'TRAILER!!!' 0
+} >"$work/initrd"
+
+# boot ENGINE
+boot() {
+	timeout -k 5 120 "$gmem" run --profile linux-6.18 --cpu soft --engine "$1" -- \
+		"$build/examples/boot" "$kernel" "$work/initrd" >"$work/console" 2>"$work/err" </dev/null
+	status=$?
+	tr -d '\r' <"$work/console" >"$work/lines"
+	ok $status "Linux boots to user space and restarts, engine $1 (status $status)"
+	[ $status -eq 0 ] || { tail -n 30 "$work/lines"; cat "$work/err"; } | diag
+	for point in processes sleeps timer floats memory signals; do
+		grep -qx "init: $point ok" "$work/lines"
+		ok $? "in the guest: $point, engine $1"
+		grep "^init: $point: " "$work/lines" | diag
+	done
+	# What the kernel did not expect of its CPU.
+	grep -c -E 'unchecked MSR|invalid opcode|general protection|WARNING:|Oops|BUG:' "$work/lines" >"$work/count"
+	is "$(cat "$work/count")" 0 "no complaint of the kernel, engine $1"
+	grep -A 6 -E 'unchecked MSR|invalid opcode|general protection|WARNING:|Oops|BUG:' "$work/lines" | diag
+}
+
+BOOT_MIB=192
+export BOOT_MIB
+for engine in $(engines); do
+	boot "$engine"
+done
+[ $tap_count -gt 0 ] || skip_all "no engine runs on this host"
+done_testing
