@@ -94,7 +94,9 @@ static long dup_high(int fd)
 	if (rt_is_err(ret))
 		return ret;
 	top = rt_min(now.rlim_cur, FD_CEILING);
-	return dup_from(fd, top > FD_TOP_SPARE ? top - FD_TOP_SPARE : top / 2);
+	ret = top > FD_TOP_SPARE ? dup_from(fd, top - FD_TOP_SPARE) : -EMFILE;
+	/* As many as a VM of a thousand vCPUs has. */
+	return ret == -EMFILE ? dup_from(fd, top / 2) : ret;
 }
 
 int host_fd_hide(int fd)
