@@ -181,6 +181,7 @@ void case_convert_contents(void)
 		SEE(check_load(ptr + i * PG), 0, "page %zu, never allocated", i);
 	check_store(ptr + 2 * PG, 'A');
 	SEE(set(0, SIZE, PRIVATE), 0, "to private");
+	SEE(check_residence(ptr, SIZE / PG), 0xff, "mincore tells of private pages as well");
 	SEE(check_load(ptr + 2 * PG), REFUSED, "written page");
 	SEE(check_load(ptr + 3 * PG), REFUSED, "read page");
 	for (size_t i = 0; i < SIZE / PG; i++)
@@ -244,6 +245,29 @@ void case_convert_views(void)
 	SEE(check_load(read_only + 2 * PG), 'x', "read only");
 	SEE(check_store(late + 2 * PG, 'y'), 0, "store");
 	SEE(check_load(ptr + 2 * PG), 'y', "all see it");
+}
+
+void case_convert_guards(void)
+{
+	bool has = check_guards();
+
+	begin(SHAREABLE);
+	memset(ptr, 'x', SIZE);
+	madvise(ptr + 2 * PG, 2 * PG, GUARD_INSTALL);
+	SEE(set(PG, 2 * PG, PRIVATE), 0, "to private");
+	SEE(check_load(ptr + PG), REFUSED, "a private page");
+	SEE(check_load(ptr + 2 * PG), has ? NO_MAPPING : REFUSED, "a private page under a guard");
+	SEE(check_load(ptr + 3 * PG), has ? NO_MAPPING : 'x', "a shared page under a guard");
+	SEE(set(PG, 2 * PG, SHARED), 0, "to shared");
+	SEE(check_load(ptr + 2 * PG), has ? NO_MAPPING : 'x', "it is guarded still");
+	/* Guards cannot come into locked memory, but memory can be locked under them. */
+	mlock(ptr, SIZE);
+	SEE(set(PG, 2 * PG, PRIVATE), 0, "to private, locked");
+	SEE(set(PG, 2 * PG, SHARED), 0, "to shared, locked");
+	SEE(check_load(ptr + 2 * PG), has ? NO_MAPPING : 'x', "it is guarded still, and locked");
+	SEE(RET(madvise(ptr + 2 * PG, PG, MADV_DONTNEED)), -EINVAL, "it is locked still");
+	SEE(RET(madvise(ptr + 2 * PG, 2 * PG, GUARD_REMOVE)), has ? 0 : -EINVAL, "removed");
+	SEE(check_load(ptr + 2 * PG), 'x', "content");
 }
 
 void case_convert_kernel(void)

@@ -291,39 +291,48 @@ void case_memory_lock(void)
 	SEE(RET(madvise(ptr + 2 * PG, PG, MADV_DONTNEED)), -EINVAL, "behind it: locked");
 }
 
-/* A bit for each page that is there, or -errno. */
-static long residence(char *at, size_t pages)
-{
-	unsigned char vec[32] = { 0 };
-	long bits = 0, ret = RET(mincore(at, pages * PG, vec));
-
-	for (size_t i = 0; i < pages; i++)
-		bits |= (long)(vec[i] & 1) << i;
-	return ret < 0 ? ret : bits;
-}
-
 void case_memory_resident(void)
 {
 	int fd = new_file(SHAREABLE);
 	char *ptr = map_shared(fd, 2 * SIZE, 0), *other = map_shared(fd, SIZE, 0);
 
-	SEE(residence(ptr, 16), 0, "fresh");
+	SEE(check_residence(ptr, 16), 0, "fresh");
 	fallocate(fd, 1, 0, SIZE);
-	SEE(residence(ptr, 16), 0, "allocated");
+	SEE(check_residence(ptr, 16), 0, "allocated");
 	fallocate(fd, 1, 0, SIZE);
-	SEE(residence(ptr, 16), 0, "allocated twice");
+	SEE(check_residence(ptr, 16), 0, "allocated twice");
 	check_store(ptr, 1);
 	check_load(ptr + 3 * PG);
-	SEE(residence(ptr, 16), 9, "pages 0 and 3 touched");
-	SEE(residence(other, 8), 9, "another mapping");
+	SEE(check_residence(ptr, 16), 9, "pages 0 and 3 touched");
+	SEE(check_residence(other, 8), 9, "another mapping");
 	madvise(ptr, SIZE, MADV_DONTNEED);
-	SEE(residence(ptr, 16), 9, "after DONTNEED");
+	SEE(check_residence(ptr, 16), 9, "after DONTNEED");
+	madvise(ptr, SIZE, MADV_PAGEOUT);
+	SEE(check_residence(ptr, 16), 9, "after PAGEOUT");
 	fallocate(fd, 3, 0, PG);
-	SEE(residence(ptr, 16), 8, "after a hole");
+	SEE(check_residence(ptr, 16), 8, "after a hole");
 	munmap(ptr + PG, PG);
-	SEE(residence(ptr, 4), -ENOMEM, "across nothing");
+	SEE(check_residence(ptr, 4), -ENOMEM, "across nothing");
 	SEE(RET(mincore(other, PG, BAD_PTR)), -EFAULT, "bad vector");
 	SEE(RET(mincore(other + 1, PG, BAD_PTR)), -EINVAL, "unaligned");
+}
+
+void case_memory_guard(void)
+{
+	char *ptr = map_shared(new_file(SHAREABLE), 2 * SIZE, 0);
+	bool has = check_guards();
+
+	check_store(ptr + PG, 0x51);
+	SEE(RET(madvise(ptr + PG, PG, GUARD_INSTALL)), has ? 0 : -EINVAL, "install");
+	SEE(check_load(ptr + PG), has ? NO_MAPPING : 0x51, "load");
+	SEE(check_load(ptr + 2 * PG), 0, "beside it");
+	madvise(ptr + PG, PG, MADV_DONTNEED);
+	SEE(check_store(ptr + PG, 0x51), has ? NO_MAPPING : 0, "store after DONTNEED");
+	SEE(RET(madvise(ptr, 2 * PG, MADV_POPULATE_READ)), has ? -EFAULT : 0, "POPULATE across it");
+	SEE(RET(madvise(ptr + PG, PG, GUARD_REMOVE)), has ? 0 : -EINVAL, "remove");
+	SEE(check_load(ptr + PG), 0x51, "content");
+	mlock(ptr + 3 * PG, PG);
+	SEE(RET(madvise(ptr + 3 * PG, PG, GUARD_INSTALL)), -EINVAL, "locked");
 }
 
 void case_memory_sync(void)

@@ -86,6 +86,12 @@ void check_observe(long long got, const long long *wanted, const char *fmt, ...)
 #define REFUSED	      BUS(2) /* BUS_ADRERR */
 #define NO_MAPPING    SEGV(1)
 #define NO_ACCESS     SEGV(2)
+#define GUARD_INSTALL 102 /* MADV_GUARD_INSTALL, Linux 6.13; on mappings of files 6.15 */
+#define GUARD_REMOVE  103
+/* Whether this kernel has guard pages in mappings of files: a matter of memory management, not of KVM. */
+bool check_guards(void);
+/* mincore(2): a bit for each page that was used, or -errno. */
+long check_residence(char *at, size_t pages);
 long check_load(const char *at);
 long check_store(char *at, int value);
 

@@ -90,6 +90,28 @@ long check_store(char *at, int value)
 	return as_number(touch(at, value), at, 0);
 }
 
+long check_residence(char *at, size_t pages)
+{
+	unsigned char vec[32] = { 0 };
+	long bits = 0, ret = RET(mincore(at, pages * PG, vec));
+
+	for (size_t i = 0; i < pages; i++)
+		bits |= (long)(vec[i] & 1) << i;
+	return ret < 0 ? ret : bits;
+}
+
+bool check_guards(void)
+{
+	int mfd = memfd_create("plain", 0);
+	bool has;
+
+	if (mfd < 0 || ftruncate(mfd, PG))
+		die("a memfd");
+	has = madvise(map_shared(mfd, PG, 0), PG, GUARD_INSTALL) == 0;
+	close(mfd);
+	return has;
+}
+
 static int ask(int fd, unsigned long cap)
 {
 	int value = ioctl(fd, KVM_CHECK_EXTENSION, cap);

@@ -457,7 +457,7 @@ static const unsigned weights[DIFF_KINDS] = {
 	[DIFF_close_file] = 12, [DIFF_dup_file] = 10,	 [DIFF_allocate] = 60,	   [DIFF_stat_file] = 15,   [DIFF_file_call] = 25,
 	[DIFF_convert] = 110,	[DIFF_map] = 70,	 [DIFF_unmap] = 20,	   [DIFF_protect] = 40,	    [DIFF_advise] = 60,
 	[DIFF_lock] = 12,	[DIFF_unlock] = 14,	 [DIFF_sync_range] = 15,   [DIFF_resident] = 30,    [DIFF_load] = 130,
-	[DIFF_store] = 120,	[DIFF_kernel_store] = 30, [DIFF_kernel_load] = 30, [DIFF_child] = 3,
+	[DIFF_store] = 120,	[DIFF_kernel_store] = 30, [DIFF_kernel_load] = 30, [DIFF_child] = 1,
 };
 
 void diff_generate(struct diff_generator *g, struct diff_step *step)

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tests/run_divergences.c - what docs/divergences.md lists, one line each: "name: value"
+ *
+ * tests/divergences.t runs it on a real kernel and under gmem: these lines may differ, and do.
+ * "outside FD" at the end: the script looks at the descriptor from a process without gmem.
+ */
+#include <signal.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "tests/run_kvm.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+/* The number behind "name:" in a file of /proc, -1 if there is none. */
+static long proc_number(const char *path, const char *name)
+{
+	FILE *f = fopen(path, "r");
+	char line[256];
+	long value = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			value = strtol(line + strlen(name) + 1, NULL, 10);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static void maps_text(const char *ptr)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	char line[512], start[20], *text;
+
+	snprintf(start, sizeof(start), "%lx-", (unsigned long)(uintptr_t)ptr);
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, start, strlen(start)) != 0)
+			continue;
+		text = strrchr(line, ' ');
+		note("maps-text: %d", text && strstr(line, "kvm-gmem") != NULL);
+	}
+	if (f)
+		fclose(f);
+}
+
+static void identity(int fd)
+{
+	int other = epoll_create1(0);
+	char a[64], b[64];
+	struct stat st, st2;
+
+	fstat(fd, &st);
+	fstat(other, &st2);
+	note("st-dev: that of anonymous inodes: %d", st.st_dev == st2.st_dev);
+	snprintf(a, sizeof(a), "/proc/self/fdinfo/%d", fd);
+	snprintf(b, sizeof(b), "/proc/self/fdinfo/%d", other);
+	note("mnt-id: that of anonymous inodes: %d", proc_number(a, "mnt_id:") == proc_number(b, "mnt_id:"));
+	close(other);
+}
+
+static void accounting(char *ptr)
+{
+	long before = proc_number("/proc/self/status", "RssShmem:");
+
+	memset(ptr, 1, 4 * MiB);
+	note("accounting: shared memory grows: %d", proc_number("/proc/self/status", "RssShmem:") - before > 2048);
+}
+
+/* Truncating a page that is mapped drops guard pages at its other mappings; a hole by itself does not. */
+static void guard_hole(int fd)
+{
+	char *a = map_shared(fd, PG, 0), *b = map_shared(fd, PG, 0);
+
+	touch(b, 1);
+	if (madvise(a, PG, MADV_GUARD_INSTALL)) {
+		note("guard-hole: no guard pages here");
+		return;
+	}
+	fallocate(fd, 3, 0, PG);
+	note("guard-hole: guarded still: %d", touch(a, -1).sig == SIGSEGV);
+}
+
+static void ignored_signal(void)
+{
+	struct timespec nap = { .tv_nsec = 300000000 };
+	pid_t pid;
+
+	signal(SIGSEGV, SIG_IGN);
+	pid = fork();
+	if (!pid) {
+		usleep(100000);
+		kill(getppid(), SIGSEGV);
+		_exit(0);
+	}
+	note("ignored-signal: interrupts: %d", nanosleep(&nap, NULL) == -1);
+	waitpid(pid, NULL, 0);
+	touch_init();
+}
+
+static int store_with_segv_blocked(void *arg)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGBUS, SIG_DFL);
+	*(volatile char *)arg = 1;
+	return 0;
+}
+
+/* A private page between shared ones, while SIGSEGV is blocked: the number of the signal that kills. */
+static int blocked_signal(int kvm)
+{
+	int vm = vm_new(kvm, KVM_X86_SW_PROTECTED_VM), fd = gmem_new(vm, 4 * PG, SHAREABLE);
+	char *ptr = map_shared(fd, 4 * PG, 0);
+
+	memset(ptr, 1, 4 * PG);
+	if (set_attr2(fd, PG, PG, KVM_MEMORY_ATTRIBUTE_PRIVATE, NULL))
+		die("to private");
+	return -in_child(store_with_segv_blocked, ptr + PG);
+}
+
+int main(int argc, char **argv)
+{
+	int kvm = kvm_open(), vm, fd;
+	char *ptr, byte;
+
+	touch_init();
+	if (argc > 1) {
+		note("%d", blocked_signal(kvm));
+		return 0;
+	}
+	vm = vm_new(kvm, 0);
+	fd = gmem_new(vm, 8 * MiB, SHAREABLE);
+	ptr = map_shared(fd, 8 * MiB, 0);
+	maps_text(ptr);
+	identity(fd);
+	accounting(ptr);
+	guard_hole(fd);
+	ignored_signal();
+	note("outside %d", fd);
+	if (read(0, &byte, 1) < 0)
+		return 1;
+	return 0;
+}
