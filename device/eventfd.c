@@ -106,6 +106,40 @@ int eventfd_hold(u32 fd, u64 *id)
 	return ret;
 }
 
+struct dirent {
+	u64 ino;
+	s64 off;
+	u16 length;
+	u8 type;
+	char name[];
+};
+
+static bool names_it(const struct dirent *entry, u64 wanted)
+{
+	u64 fd, id;
+
+	/* "." and ".." are no numbers. */
+	if (!rt_parse_u64(entry->name, &fd) || host_fd_hidden((int)fd))
+		return false;
+	return identify((u32)fd, &id) == 0 && id == wanted;
+}
+
+bool eventfd_is_open(u64 wanted)
+{
+	u64 buf[128];
+	bool found = false;
+	long n = -ENOENT, dir = host_fd_own(__NR_openat, AT_FDCWD, (long)"/proc/self/fd", O_RDONLY | O_CLOEXEC, 0);
+
+	if (rt_is_err(dir))
+		return true;
+	while (!found && (n = rt_syscall_raw(__NR_getdents64, dir, (long)buf, sizeof(buf), 0, 0, 0)) > 0) {
+		for (long at = 0; !found && at < n; at += ((struct dirent *)(void *)((char *)buf + at))->length)
+			found = names_it((struct dirent *)(void *)((char *)buf + at), wanted);
+	}
+	rt_close((int)dir);
+	return found || n < 0;
+}
+
 void eventfd_signal(int fd)
 {
 	const u64 one = 1;

@@ -13,6 +13,8 @@
  * is none.  Takes dev_slots_lock.
  */
 int eventfd_hold(u32 fd, u64 *id);
+/* Whether a descriptor of the program in this process is that eventfd; true when that cannot be told. */
+bool eventfd_is_open(u64 id);
 /* Add one. */
 void eventfd_signal(int fd);
 /* Take what is there: false when nothing was. */

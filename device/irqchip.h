@@ -85,6 +85,7 @@ struct irqchip {
 
 	struct irqfd *irqfds;
 	u64 last_id;
+	u32 nr_irqfds, sweep_at;
 	struct ioeventfd *ioeventfds;
 	_Atomic u32 nr_ioeventfds;
 

@@ -15,6 +15,8 @@
 #include "rt/alloc.h"
 #include "rt/syscall.h"
 
+#define SWEEP_MIN 128U
+
 /* Eventfds in use, by any VM, under dev_slots_lock. */
 static struct used {
 	struct used *next;
@@ -113,6 +115,38 @@ static void discard(struct irqfd *f)
 	rt_free(f, sizeof(*f));
 }
 
+/* Out of the list already. */
+static void drop(struct irqchip *chip, struct irqfd *f)
+{
+	if (f->resample >= 0)
+		irq_set_gsi(chip, f->gsi, IRQ_SOURCE_RESAMPLE, false);
+	rt_syscall_raw(__NR_epoll_ctl, chip->epoll, EPOLL_CTL_DEL, f->fd, 0, 0, 0);
+	unuse(f->eventfd);
+	discard(f);
+	chip->nr_irqfds--;
+}
+
+/*
+ * The kernel drops an irqfd with the last descriptor of its eventfd; a duplicate
+ * keeps that from being seen.  Where there are very many, those that this process has not open any more go.
+ */
+static void sweep(struct irqchip *chip)
+{
+	struct irqfd **at = &chip->irqfds, *f;
+
+	if (chip->nr_irqfds < rt_max(chip->sweep_at, SWEEP_MIN))
+		return;
+	while ((f = *at)) {
+		if (!f->eventfd || eventfd_is_open(f->eventfd)) {
+			at = &f->next;
+			continue;
+		}
+		*at = f->next;
+		drop(chip, f);
+	}
+	chip->sweep_at = 2 * chip->nr_irqfds;
+}
+
 static int watch(struct irqchip *chip, const struct irqfd *f)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data = f->id };
@@ -133,6 +167,7 @@ static int publish(struct irqchip *chip, struct irqfd *f)
 		return -EBUSY;
 	}
 	rt_lock(&chip->lock);
+	sweep(chip);
 	f->id = ++chip->last_id;
 	ret = watch(chip, f);
 	if (ret == 0 && !use(f->eventfd))
@@ -140,6 +175,7 @@ static int publish(struct irqchip *chip, struct irqfd *f)
 	if (ret == 0) {
 		f->next = chip->irqfds;
 		chip->irqfds = f;
+		chip->nr_irqfds++;
 	}
 	rt_unlock(&chip->lock);
 	rt_unlock(&dev_slots_lock);
@@ -182,13 +218,6 @@ static long assign(struct dev_vm *vm, const struct kvm_irqfd *args, struct core_
 	return core_refuse(err, RULE_EVENTFD, -ret, "fd", args->fd, 0);
 }
 
-static void drop(struct irqchip *chip, struct irqfd *f)
-{
-	rt_syscall_raw(__NR_epoll_ctl, chip->epoll, EPOLL_CTL_DEL, f->fd, 0, 0, 0);
-	unuse(f->eventfd);
-	discard(f);
-}
-
 /* Any eventfd may be taken away, also one that was never given. */
 static long deassign(struct dev_vm *vm, const struct kvm_irqfd *args, struct core_err *err)
 {
@@ -211,8 +240,6 @@ static long deassign(struct dev_vm *vm, const struct kvm_irqfd *args, struct cor
 			continue;
 		}
 		*at = f->next;
-		if (f->resample >= 0)
-			irq_set_gsi(chip, f->gsi, IRQ_SOURCE_RESAMPLE, false);
 		drop(chip, f);
 	}
 	rt_unlock(&chip->lock);
