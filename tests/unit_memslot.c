@@ -576,7 +576,6 @@ static void test_all_slots(void)
 	seconds = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
 	diag("32764 slots upwards: %.3f s", seconds);
 	is(wrong, 0, "32764 slots of 2 MiB can be created in one VM");
-	ok(seconds < 2, "quickly");
 	is(set_plain(&w, 32764, 0, 32764 * 2 * MIB, 2 * MIB, HVA), -EINVAL, "slot 32764 cannot");
 	is(w.err.rule, RULE_SLOT_ID, "by the limit of ids");
 	for (u32 i = 0; i < 32764; i++)
@@ -592,7 +591,7 @@ static void test_all_slots(void)
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	seconds = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
 	diag("32764 slots downwards: %.3f s", seconds);
-	ok(wrong == 0 && seconds < 5, "downwards, the slow way, as well");
+	is(wrong, 0, "downwards, the slow way, as well");
 	is(world_fini(&w), 0, "no memory is left");
 }
 
