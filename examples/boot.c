@@ -2,12 +2,12 @@
 /*
  * examples/boot.c - boots Linux: an ordinary KVM program whose guest's RAM is one guest_memfd file
  *
- *   boot KERNEL INITRD [CMDLINE]      (BOOT_MIB: megabytes of RAM, 256 unless told)
+ *   boot KERNEL INITRD [CMDLINE]      (BOOT_MIB: megabytes of RAM, 256 unless told; BOOT_CPUS: 1 to 8)
  *
  * Knows nothing of gmem.  The file is made with GUEST_MEMFD_FLAG_MMAP and _INIT_SHARED and its mapping
  * is the slot's userspace_addr: what is loaded through the mapping is what the guest executes.
  *
- * The machine: one vCPU, KVM's interrupt controllers and PIT, a serial port with its interrupt (output
+ * The machine: vCPUs, KVM's interrupt controllers and PIT, a serial port with its interrupt (output
  * only: the console goes to stdout), a clock that tells the time, ACPI tables that name the interrupt
  * controllers.  No firmware, PCI or keyboard controller.  The kernel is entered as its documentation says
  * of 64-bit boot loaders (Documentation/arch/x86/boot.rst).
@@ -21,7 +21,9 @@
 #include <asm/bootparam.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,11 +69,17 @@ enum { GDT = 0x10000, PARAMS = 0x11000, CMDLINE_AT = 0x12000, TABLES = 0x20000, 
 #define COM1_IRQ    4
 #define PM1	    0x600 /* ACPI: power management, which has nothing to manage */
 
+enum { MAX_CPUS = 8 };
 struct machine {
-	int vm, vcpu;
-	struct kvm_run *run;
+	int vm;
 	char *ram; /* the file's mapping */
 	size_t size;
+	unsigned cpus;
+	struct vcpu {
+		struct machine *m;
+		int fd;
+		struct kvm_run *run;
+	} cpu[MAX_CPUS]; /* the first one boots, and starts the others */
 };
 
 static void fail(const char *what)
@@ -145,13 +153,13 @@ struct acpi_madt {
 	struct acpi_header header;
 	uint32_t lapic_address, flags;
 	struct {
-		uint8_t type, length, uid, id;
-		uint32_t flags;
-	} __attribute__((packed)) lapic;
-	struct {
 		uint8_t type, length, id, reserved;
 		uint32_t address, first_gsi;
 	} __attribute__((packed)) ioapic;
+	struct {
+		uint8_t type, length, uid, id;
+		uint32_t flags;
+	} __attribute__((packed)) lapic[MAX_CPUS];
 } __attribute__((packed));
 
 struct acpi_rsdp {
@@ -204,14 +212,9 @@ static uint64_t write_acpi(struct machine *m)
 				  .pm1a_control = PM1 + 4,
 				  .pm1_event_length = 4,
 				  .pm1_control_length = 2,
-				  .boot_flags = 1 << 0 | 1 << 2,       /* devices of old; no VGA */
-				  .flags = 1 << 0 | 1 << 4 | 1 << 5 }; /* WBINVD works; no buttons */
-	struct acpi_madt madt = {
-		.lapic_address = 0xfee00000,
-		.flags = 1, /* there are PICs, too */
-		.lapic = {0,		      sizeof(madt.lapic), 0, 0,		1},
-		.ioapic = { 1, sizeof(madt.ioapic),		    1, 0, 0xfec00000, 0 }
-	};
+				  .boot_flags = 1 << 0 | 1 << 2,	     /* devices of old; no VGA */
+				  .flags = 1 << 0 | 1 << 4 | 1 << 5 };	     /* WBINVD works; no buttons */
+	struct acpi_madt madt = { .lapic_address = 0xfee00000, .flags = 1 }; /* there are PICs, too */
 	struct {
 		struct acpi_header header;
 		uint64_t table[2];
@@ -219,10 +222,20 @@ static uint64_t write_acpi(struct machine *m)
 	struct acpi_rsdp rsdp = { .signature = "RSD PTR ", .oem = "BOOT  ", .revision = 2, .length = sizeof(rsdp) };
 	uint64_t at = ACPI - sizeof(rsdp) - 12;
 
+	madt.ioapic.type = 1;
+	madt.ioapic.length = sizeof(madt.ioapic);
+	madt.ioapic.id = MAX_CPUS;
+	madt.ioapic.address = 0xfec00000;
+	for (unsigned i = 0; i < m->cpus; i++) {
+		madt.lapic[i].length = sizeof(madt.lapic[i]);
+		madt.lapic[i].uid = madt.lapic[i].id = (uint8_t)i;
+		madt.lapic[i].flags = 1; /* there */
+	}
 	fadt.x_dsdt = add_table(m, &dsdt, "DSDT", 2, sizeof(dsdt));
 	fadt.dsdt = (uint32_t)fadt.x_dsdt;
 	xsdt.table[0] = add_table(m, &fadt, "FACP", 3, sizeof(fadt));
-	xsdt.table[1] = add_table(m, &madt, "APIC", 1, sizeof(madt));
+	xsdt.table[1] =
+		add_table(m, &madt, "APIC", 1, offsetof(struct acpi_madt, lapic) + m->cpus * sizeof(madt.lapic[0]));
 	rsdp.xsdt = add_table(m, &xsdt, "XSDT", 1, sizeof(xsdt));
 	rsdp.checksum = complement(&rsdp, 20);
 	rsdp.checksum_all = complement(&rsdp, sizeof(rsdp));
@@ -334,10 +347,11 @@ static void enter_long_mode(struct machine *m, uint64_t entry)
 	const uint64_t gdt[] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
 	struct kvm_regs regs = { .rip = entry, .rsi = PARAMS, .rflags = 2 };
 	struct kvm_sregs sregs;
+	int fd = m->cpu[0].fd;
 
 	memcpy(m->ram + GDT, gdt, sizeof(gdt));
 	write_tables(m);
-	if (ioctl(m->vcpu, KVM_GET_SREGS, &sregs) < 0)
+	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
 		fail("KVM_GET_SREGS");
 	sregs.cs = code;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
@@ -348,12 +362,12 @@ static void enter_long_mode(struct machine *m, uint64_t entry)
 	sregs.cr4 = 1 << 5;	       /* PAE */
 	sregs.efer = 1 << 8 | 1 << 10; /* LME, LMA */
 	sregs.cr0 = 0x80050033;	       /* PG AM WP NE ET MP PE */
-	if (ioctl(m->vcpu, KVM_SET_SREGS, &sregs) < 0 || ioctl(m->vcpu, KVM_SET_REGS, &regs) < 0)
+	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
 		fail("the vCPU's registers");
 }
 
-/* All that this KVM can do. */
-static void offer_cpuid(int kvm, struct machine *m)
+/* All that this KVM can do, and which one of the processors this is. */
+static void offer_cpuid(int kvm, int vcpu, unsigned id)
 {
 	enum { ENTRIES = 256 };
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + ENTRIES * sizeof(cpuid->entries[0]));
@@ -361,15 +375,41 @@ static void offer_cpuid(int kvm, struct machine *m)
 	if (!cpuid)
 		fail("calloc");
 	cpuid->nent = ENTRIES;
-	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 || ioctl(m->vcpu, KVM_SET_CPUID2, cpuid) < 0)
-		fail("CPUID");
+	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
+		fail("KVM_GET_SUPPORTED_CPUID");
+	for (unsigned i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function == 1)
+			e->ebx = (e->ebx & 0xffffff) | id << 24;
+		else if (e->function == 0xb || e->function == 0x1f)
+			e->edx = id;
+	}
+	if (ioctl(vcpu, KVM_SET_CPUID2, cpuid) < 0)
+		fail("KVM_SET_CPUID2");
 	free(cpuid);
+}
+
+static void add_cpu(int kvm, struct machine *m, unsigned id)
+{
+	int fd = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)id), size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	struct kvm_run *run;
+
+	if (fd < 0)
+		fail("KVM_CREATE_VCPU");
+	if (size < (int)sizeof(*run))
+		fail("KVM_GET_VCPU_MMAP_SIZE");
+	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (run == MAP_FAILED)
+		fail("mmap of the vCPU");
+	offer_cpuid(kvm, fd, id);
+	m->cpu[id] = (struct vcpu){ m, fd, run };
 }
 
 static void make_machine(struct machine *m)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), run_size;
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	uint64_t identity = 0xfffbc000;
 
 	if (kvm < 0)
@@ -385,16 +425,8 @@ static void make_machine(struct machine *m)
 	if (ioctl(m->vm, KVM_CREATE_PIT2, &pit) < 0)
 		fail("KVM_CREATE_PIT2");
 	add_memory(m);
-	m->vcpu = ioctl(m->vm, KVM_CREATE_VCPU, 0);
-	if (m->vcpu < 0)
-		fail("KVM_CREATE_VCPU");
-	run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	if (run_size < (int)sizeof(*m->run))
-		fail("KVM_GET_VCPU_MMAP_SIZE");
-	m->run = mmap(NULL, (size_t)run_size, PROT_READ | PROT_WRITE, MAP_SHARED, m->vcpu, 0);
-	if (m->run == MAP_FAILED)
-		fail("mmap of the vCPU");
-	offer_cpuid(kvm, m);
+	for (unsigned i = 0; i < m->cpus; i++)
+		add_cpu(kvm, m, i);
 }
 
 /* ---- the console ---- */
@@ -578,18 +610,21 @@ static void port_out(unsigned port, uint8_t value)
 }
 
 /* Every device here has byte registers; nobody answers on other ports. */
-static void serve_port(struct machine *m)
+static void serve_port(struct machine *m, struct kvm_run *run)
 {
-	uint8_t *data = (uint8_t *)m->run + m->run->io.data_offset;
-	unsigned size = m->run->io.size;
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	unsigned size = run->io.size;
 
-	for (unsigned i = 0; i < m->run->io.count * size; i++) {
-		if (m->run->io.direction == KVM_EXIT_IO_OUT)
-			port_out(m->run->io.port + i % size, data[i]);
+	pthread_mutex_lock(&mutex);
+	for (unsigned i = 0; i < run->io.count * size; i++) {
+		if (run->io.direction == KVM_EXIT_IO_OUT)
+			port_out(run->io.port + i % size, data[i]);
 		else
-			data[i] = port_in(m->run->io.port + i % size);
+			data[i] = port_in(run->io.port + i % size);
 	}
 	uart_interrupt(m);
+	pthread_mutex_unlock(&mutex);
 }
 
 static int ended(void)
@@ -601,39 +636,60 @@ static int ended(void)
 	return 1;
 }
 
-static int run(struct machine *m)
+/* Returns, with the exit status, when one of the vCPUs shuts down. */
+static int run_cpu(struct vcpu *cpu)
 {
+	struct kvm_run *run = cpu->run;
+
 	for (;;) {
-		if (ioctl(m->vcpu, KVM_RUN, 0) < 0) {
-			if (errno == EINTR)
+		if (ioctl(cpu->fd, KVM_RUN, 0) < 0) {
+			/* EAGAIN: this one is not started yet. */
+			if (errno == EINTR || errno == EAGAIN)
 				continue;
-			fprintf(stderr, "boot: exit reason %u\n", m->run->exit_reason);
+			fprintf(stderr, "boot: exit reason %u\n", run->exit_reason);
 			fail("KVM_RUN");
 		}
-		switch (m->run->exit_reason) {
+		switch (run->exit_reason) {
 		case KVM_EXIT_IO:
-			serve_port(m);
+			serve_port(cpu->m, run);
 			break;
 		case KVM_EXIT_MMIO:
-			if (!m->run->mmio.is_write)
-				memset(m->run->mmio.data, 0xff, sizeof(m->run->mmio.data));
+			if (!run->mmio.is_write)
+				memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
 			break;
 		case KVM_EXIT_SHUTDOWN:
 			return ended();
 		default:
 			fflush(stdout);
-			fprintf(stderr, "boot: exit reason %u, suberror %u\n", m->run->exit_reason,
-				m->run->internal.suberror);
+			fprintf(stderr, "boot: exit reason %u, suberror %u\n", run->exit_reason,
+				run->internal.suberror);
 			return 2;
 		}
 	}
+}
+
+static void *run_thread(void *cpu)
+{
+	/* Whichever vCPU shuts down ends the machine. */
+	_exit(run_cpu(cpu));
+}
+
+static int run(struct machine *m)
+{
+	pthread_t thread;
+
+	for (unsigned i = 1; i < m->cpus; i++) {
+		if (pthread_create(&thread, NULL, run_thread, &m->cpu[i]) != 0)
+			refuse("no thread for a vCPU");
+	}
+	return run_cpu(&m->cpu[0]);
 }
 
 /* A host that is busy is no clock to measure the counter by: the guest is told. */
 static const char *default_cmdline(const struct machine *m)
 {
 	static char line[sizeof(CMDLINE) + 64];
-	int khz = ioctl(m->vcpu, KVM_GET_TSC_KHZ, 0);
+	int khz = ioctl(m->cpu[0].fd, KVM_GET_TSC_KHZ, 0);
 
 	if (khz <= 0)
 		return CMDLINE;
@@ -643,11 +699,12 @@ static const char *default_cmdline(const struct machine *m)
 
 int main(int argc, char **argv)
 {
-	const char *mib = getenv("BOOT_MIB");
-	struct machine m = { .size = (mib ? strtoul(mib, NULL, 10) : 256UL) << 20 };
+	const char *mib = getenv("BOOT_MIB"), *cpus = getenv("BOOT_CPUS");
+	struct machine m = { .size = (mib ? strtoul(mib, NULL, 10) : 256UL) << 20,
+			     .cpus = cpus ? (unsigned)strtoul(cpus, NULL, 10) : 1 };
 
-	if (argc < 3 || argc > 4 || m.size < 32UL << 20 || m.size > 3UL << 30) {
-		fprintf(stderr, "usage: boot KERNEL INITRD [CMDLINE]      (BOOT_MIB: 32 to 3072)\n");
+	if (argc < 3 || argc > 4 || m.size < 32UL << 20 || m.size > 3UL << 30 || m.cpus < 1 || m.cpus > MAX_CPUS) {
+		fprintf(stderr, "usage: boot KERNEL INITRD [CMDLINE]      (BOOT_MIB: 32 to 3072, BOOT_CPUS: 1 to 8)\n");
 		return 2;
 	}
 	make_machine(&m);
