@@ -1,38 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# tests/kselftest.t - the kernel's own selftests, unmodified, guests and all, under the profile of their kernel
+# tests/kselftest.t - the kernel's guest-memory selftests, unmodified, guests and all, under the profile of their kernel
 #
 # Nothing of them is in this tree: kselftest.sh fetches and builds them.  A
 # skip (exit status 4) is a failure: profile and vCPU offer what they ask for.
 
 . "$(dirname "$0")/common.sh"
-
-dir=$("$(dirname "$0")/kselftest.sh" 2>"$work/why")
-case $? in
-0) ;;
-77) skip_all "$(tail -n 1 "$work/why")" ;;
-*)
-	ok 1 "the selftests build"
-	diag <"$work/why"
-	done_testing
-	;;
-esac
-echo "# $(cat "$dir/version")"
-
-# selftest PROFILE ENGINE TEST ARGUMENTS...
-selftest() {
-	profile=$1
-	engine=$2
-	shift 2
-	test=$1
-	shift
-	timeout -k 5 120 "$gmem" run --profile "$profile" --engine "$engine" -- "$dir/$test" "$@" \
-		>"$work/out" 2>&1 </dev/null
-	status=$?
-	ok $status "$test${*:+ $*}, $profile, engine $engine (status $status)"
-	[ $status -eq 0 ] || diag <"$work/out"
-}
+. "$(dirname "$0")/kselftest_lib.sh"
 
 for engine in $(engines); do
 	for test in guest_memfd_test set_memory_region_test pre_fault_memory_test x86/private_mem_kvm_exits_test; do
