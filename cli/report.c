@@ -90,29 +90,36 @@ void report_refusal(struct report *report, const char *program, const struct wir
 	const struct core_rule *rule = rule_of(msg->rule);
 	char value[WORDS_MAX], expected[WORDS_MAX], error[WORDS_MAX], object[2 * WORDS_MAX] = "", limit[2 * WORDS_MAX] = "";
 
+	char others[64] = "";
+
 	report->refusals += msg->count > 1 ? msg->count : 1;
 	if (!report->explain)
 		return;
+	/* The program is never held up: what is more than it can send is counted. */
+	if (msg->rule == RULE_NONE) {
+		report_line(report, "%s[%d/%d]: %" PRIu64 " more refusals came too fast to be told", program, msg->pid,
+			    msg->tid, msg->count);
+		return;
+	}
+	if (msg->count > 1)
+		snprintf(others, sizeof(others), "; %" PRIu64 " before it came too fast to be told", msg->count - 1);
 	if (msg->object[0])
 		snprintf(object, sizeof(object), "%s = %s, ", msg->object, value_text(msg, msg->value, value));
 	if (msg->expected)
 		snprintf(limit, sizeof(limit), " (%s)", expected_text(msg, expected));
-	report_line(report, "%s[%d/%d]: %s: %sexpected that %s%s: %s (rule %s; gmem explain %s)", program, msg->pid,
-		    msg->tid, msg->call[0] ? msg->call : "ioctl", object, rule->check, limit, words_errno(msg->error, error), rule->slug,
-		    rule->slug);
+	report_line(report, "%s[%d/%d]: %s: %sexpected that %s%s: %s (rule %s; gmem explain %s)%s", program, msg->pid,
+		    msg->tid, msg->call[0] ? msg->call : "ioctl", object, rule->check, limit,
+		    words_errno(msg->error, error), rule->slug, rule->slug, others);
 }
 
-/*
- * The sender counts touches by one instruction and tells at 1, 2, 4, 8, ...
- * of them: what a message adds to those before is half its count.
- */
+/* The sender counts touches by one instruction and tells at 1, 2, 4, 8, ... of them, and at its end. */
 void report_touch(struct report *report, const char *program, const struct wire_msg *msg)
 {
 	bool beyond = msg->rule == RULE_HOST_BEYOND || (msg->size && msg->offset >= msg->size);
 	const struct core_rule *rule = rule_of(beyond ? RULE_HOST_BEYOND : RULE_HOST_PRIVATE);
 	char times[64] = "", who[WIRE_TEXT + 8] = "";
 
-	report->touches += msg->count > 1 ? msg->count - msg->count / 2 : 1;
+	report->touches += msg->count - msg->value;
 	if (!report->explain)
 		return;
 	if (msg->count > 1)

@@ -107,6 +107,7 @@ static void before_exec(void)
 	if (!ov_config.active)
 		return;
 	ov_enter(&guard);
+	ov_report_flush();
 	ov_signal_before_exec();
 	dev_exec_leave(true);
 	ov_leave(&guard);

@@ -130,6 +130,7 @@ void ov_report_file(struct dev_gmem *g);
 void ov_report_file_gone(struct dev_gmem *g);
 struct dev_gmem *ov_adopt(struct host_ident id);
 void ov_report_forked(void);
+void ov_report_flush(void);
 
 /* overlay/signal.c */
 void ov_signal_init(void);

@@ -25,6 +25,7 @@
 #define MSG_NOSIGNAL_ 0x4000
 #define MSG_CMSG_CLOEXEC_ 0x40000000
 #define ADOPT_TIMEOUT_MS 2000
+#define FLUSH_TIMEOUT_MS 500
 
 /* The C library's struct msghdr is the kernel's. */
 struct msghdr {
@@ -120,12 +121,8 @@ void ov_report_init(void)
 	say_hello();
 }
 
-void ov_report_forked(void)
-{
-	host_fd_close(broker_fd);
-	broker_fd = -1;
-	ov_report_init();
-}
+/* Refusals that could not be sent; the next one that can stands for them, too. */
+static _Atomic u64 refusals_lost;
 
 void ov_report_refusal(const char *call, const struct core_err *err)
 {
@@ -140,39 +137,99 @@ void ov_report_refusal(const char *call, const struct core_err *err)
 	msg.expected = err->expected;
 	set_text(msg.call, sizeof(msg.call), call);
 	set_text(msg.object, sizeof(msg.object), err->object);
-	send_msg(&msg, NULL, 0);
+	msg.count = 1 + __atomic_exchange_n((u64 *)(uintptr_t)&refusals_lost, 0, __ATOMIC_RELAXED);
+	if (!send_msg(&msg, NULL, 0))
+		refusals_lost += msg.count;
 }
 
 /* One line per instruction, then powers of two: a loop over a private page must not become a flood. */
 #define TOUCH_SLOTS 256
-static struct {
+static struct touch_slot {
 	_Atomic u64 pc;
-	_Atomic u64 count;
+	_Atomic u64 count, told; /* touches, and as many of them as the broker knows of */
+	struct wire_msg last;	 /* what was sent last */
 } touches[TOUCH_SLOTS];
 
-static bool touch_due(u64 pc, u64 *count)
+/* Another instruction's slot is taken over: what it has not told is lost. */
+static struct touch_slot *count_touch(u64 pc)
 {
-	unsigned slot = (unsigned)((pc * 0x9e3779b97f4a7c15ULL) >> 56) % TOUCH_SLOTS;
+	struct touch_slot *slot = &touches[(unsigned)((pc * 0x9e3779b97f4a7c15ULL) >> 56) % TOUCH_SLOTS];
 
-	if (touches[slot].pc != pc) {
-		touches[slot].pc = pc;
-		touches[slot].count = 0;
+	if (slot->pc != pc) {
+		slot->pc = pc;
+		slot->count = slot->told = 0;
 	}
-	*count = ++touches[slot].count;
-	return (*count & (*count - 1)) == 0;
+	slot->count++;
+	return slot;
+}
+
+static bool touch_due(u64 count)
+{
+	return (count & (count - 1)) == 0;
+}
+
+/* msg.count: touches by now; msg.value: those that earlier messages told of. */
+static void send_touch(struct touch_slot *slot, struct wire_msg *msg)
+{
+	msg->count = slot->count;
+	msg->value = slot->told;
+	if (send_msg(msg, NULL, 0))
+		slot->told = msg->count;
+	slot->last = *msg;
+}
+
+/* At its end a program may be held up for a moment. */
+static void wait_for_room(void)
+{
+	struct pollfd ready = { .fd = broker_fd, .events = POLLOUT };
+
+	rt_syscall_raw(__NR_poll, (long)&ready, 1, FLUSH_TIMEOUT_MS, 0, 0, 0);
+}
+
+/* What is still to be told when the program ends, or another takes its place. */
+void ov_report_flush(void)
+{
+	struct wire_msg msg;
+
+	for (unsigned i = 0; ov_config.explain && i < TOUCH_SLOTS; i++) {
+		if (touches[i].told && touches[i].count > touches[i].told) {
+			msg = touches[i].last;
+			send_touch(&touches[i], &msg);
+		}
+	}
+	if (!ov_config.explain || !refusals_lost)
+		return;
+	wait_for_room();
+	prepare(&msg, WIRE_REFUSAL);
+	msg.count = refusals_lost;
+	if (send_msg(&msg, NULL, 0))
+		refusals_lost = 0;
+}
+
+static __attribute__((destructor)) void fini(void)
+{
+	struct ov_guard guard;
+
+	if (!ov_config.active || !ov_config.explain)
+		return;
+	ov_enter(&guard);
+	ov_report_flush();
+	ov_leave(&guard);
 }
 
 void ov_report_touch(const struct host_fault *fault, const void *addr, u64 pc, bool write)
 {
 	struct dev_gmem *g = fault->file->owner;
+	struct touch_slot *slot;
 	struct dev_conversion by;
 	struct wire_msg msg;
 
 	if (!ov_config.explain)
 		return;
-	prepare(&msg, WIRE_TOUCH);
-	if (!touch_due(pc, &msg.count))
+	slot = count_touch(pc);
+	if (!touch_due(slot->count))
 		return;
+	prepare(&msg, WIRE_TOUCH);
 	msg.address = (u64)(uintptr_t)addr;
 	msg.pc = pc;
 	msg.file = fault->file->id;
@@ -186,7 +243,7 @@ void ov_report_touch(const struct host_fault *fault, const void *addr, u64 pc, b
 			  by.tid, by.pid);
 	else
 		set_text(msg.text, sizeof(msg.text), "private since its creation without GUEST_MEMFD_FLAG_INIT_SHARED");
-	send_msg(&msg, NULL, 0);
+	send_touch(slot, &msg);
 }
 
 void ov_report_notice(const char *text)
@@ -266,4 +323,15 @@ struct dev_gmem *ov_adopt(struct host_ident id)
 	if (answered && msg.kind == WIRE_FILE && rights.len == offsetof(struct rights, fds) + 3 * sizeof(int))
 		g = dev_gmem_adopt(rights.fds[0], rights.fds[1], rights.fds[2], msg.size, msg.flags, msg.vm_type, msg.file);
 	return g;
+}
+
+void ov_report_forked(void)
+{
+	host_fd_close(broker_fd);
+	broker_fd = -1;
+	/* What the parent has not told it will tell itself. */
+	refusals_lost = 0;
+	for (unsigned i = 0; i < TOUCH_SLOTS; i++)
+		touches[i].pc = 0;
+	ov_report_init();
 }

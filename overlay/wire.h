@@ -36,8 +36,8 @@ struct wire_msg {
 	u64 offset;  /* bytes in the file */
 	u64 address; /* of a touch */
 	u64 pc;	     /* of a touch: the instruction */
-	u64 count;   /* how many alike this line stands for */
-	u64 value, expected;
+	u64 count;   /* WIRE_REFUSAL: how many this line stands for; WIRE_TOUCH: so far, by this instruction */
+	u64 value, expected; /* WIRE_TOUCH: value of count have been told before */
 	u64 dev, ino; /* of the placeholder */
 	u64 size, flags; /* of the file */
 	u32 vm_type;
