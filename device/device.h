@@ -65,7 +65,8 @@ struct dev_gmem {
 	struct core_file core;
 	struct host_file host;
 	struct dev_vm *vm; /* holds a reference */
-	u64 ctime_sec, ctime_nsec, mtime_sec, mtime_nsec;
+	u64 ctime;	   /* ns since the epoch, as is the next */
+	_Atomic u64 mtime; /* holes are punched without a lock around this */
 	u32 uid, gid;
 	int lease; /* F_SETLEASE: F_UNLCK without one */
 	u32 nr_conversions; /* modulo 2^32; index into history modulo DEV_HISTORY */

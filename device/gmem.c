@@ -22,18 +22,19 @@
 #include "rt/syscall.h"
 #include "rt/user.h"
 
-static void now(u64 *sec, u64 *nsec)
+#define NS_PER_SEC 1000000000ULL
+
+static u64 now(void)
 {
 	struct __kernel_timespec ts = { 0, 0 };
 
 	rt_syscall_raw(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, (long)&ts, 0, 0, 0, 0);
-	*sec = (u64)ts.tv_sec;
-	*nsec = (u64)ts.tv_nsec;
+	return (u64)ts.tv_sec * NS_PER_SEC + (u64)ts.tv_nsec;
 }
 
 static void touch_mtime(struct dev_gmem *g)
 {
-	now(&g->mtime_sec, &g->mtime_nsec);
+	g->mtime = now();
 }
 
 /* Fill in everything but the descriptors; called before the object is published. */
@@ -43,7 +44,7 @@ static void gmem_setup(struct dev_gmem *g, struct dev_vm *vm)
 	g->vm = vm;
 	g->host.owner = g;
 	g->lease = F_UNLCK;
-	now(&g->ctime_sec, &g->ctime_nsec);
+	g->ctime = now();
 	touch_mtime(g);
 	g->uid = (u32)rt_syscall_raw(__NR_geteuid, 0, 0, 0, 0, 0, 0);
 	g->gid = (u32)rt_syscall_raw(__NR_getegid, 0, 0, 0, 0, 0, 0);

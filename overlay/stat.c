@@ -23,8 +23,12 @@
 #define AT_EMPTY_PATH 0x1000
 #endif
 
+#define NS_PER_SEC 1000000000ULL
+
 static void correct_gmem(struct stat *st, const struct dev_gmem *g)
 {
+	const u64 mtime = g->mtime;
+
 	st->st_mode = S_IFREG | 0600;
 	st->st_nlink = 1;
 	st->st_uid = g->uid;
@@ -32,10 +36,10 @@ static void correct_gmem(struct stat *st, const struct dev_gmem *g)
 	st->st_size = (long)g->core.size;
 	st->st_blocks = 0;
 	st->st_blksize = (long)RT_PAGE_SIZE;
-	st->st_atime = g->ctime_sec;
-	st->st_atime_nsec = g->ctime_nsec;
-	st->st_mtime = st->st_ctime = g->mtime_sec;
-	st->st_mtime_nsec = st->st_ctime_nsec = g->mtime_nsec;
+	st->st_atime = g->ctime / NS_PER_SEC;
+	st->st_atime_nsec = g->ctime % NS_PER_SEC;
+	st->st_mtime = st->st_ctime = mtime / NS_PER_SEC;
+	st->st_mtime_nsec = st->st_ctime_nsec = mtime % NS_PER_SEC;
 }
 
 static void describe_kvm(struct stat *st)
