@@ -12,4 +12,10 @@ for profile in linux-6.18 linux-7.3; do
 done
 run_tap "exits, linux-6.1" "$gmem" run --profile linux-6.1 -- "$build/tests/run_vcpu_exits"
 run_tap "state, linux-7.4" "$gmem" run --profile linux-7.4 -- "$build/tests/run_vcpu_state"
+for engine in $(engines); do
+	for profile in linux-7.3 linux-7.4; do
+		run_tap "stress, $engine, $profile" "$gmem" run --engine "$engine" --profile $profile -- \
+			"$build/tests/run_vcpu_stress" --seconds "${STRESS_SECONDS:-2}"
+	done
+done
 done_testing
