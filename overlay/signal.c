@@ -27,6 +27,7 @@
 #include <asm/siginfo.h>
 #include <asm/signal.h>
 #include <asm/ucontext.h>
+#include <linux/elf.h>
 
 #include "device/vcpu.h"
 #include "host/peer.h"
@@ -138,8 +139,27 @@ static void set_default(int signo)
 	set_kernel_action(signo, &act, NULL);
 }
 
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+
+/* Our own code, as the program headers tell: a linker's symbol for its end would be exported. */
+static u64 code_start, code_end;
+
+static void find_code(void)
+{
+	const Elf64_Ehdr *header = (const Elf64_Ehdr *)(const void *)__ehdr_start;
+	const Elf64_Phdr *phdr = (const Elf64_Phdr *)(const void *)(__ehdr_start + header->e_phoff);
+
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		if (phdr[i].p_type != PT_LOAD || !(phdr[i].p_flags & PF_X))
+			continue;
+		code_start = (u64)(uintptr_t)__ehdr_start + phdr[i].p_vaddr;
+		code_end = code_start + phdr[i].p_memsz;
+	}
+}
+
 void ov_signal_init(void)
 {
+	find_code();
 	for (int signo = 1; signo < SIGNALS; signo++) {
 		if (ours(signo))
 			set_kernel_action(signo, NULL, virtual_of(signo));
@@ -194,9 +214,6 @@ static u64 deliver_fault(int signo)
 	return handler;
 }
 
-extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-extern const char etext[] __attribute__((visibility("hidden")));
-
 /*
  * By the table of those that put signals off; or by the mask, in which only a guard has the C
  * library's own signals 32 and 33, and the instruction, which may be the entry above when
@@ -208,7 +225,7 @@ static bool in_guard(const struct ucontext *uc)
 
 	if (ov_critical_here())
 		return true;
-	return (uc->uc_sigmask & guard) == guard && rip >= (u64)(uintptr_t)__ehdr_start && rip < (u64)(uintptr_t)etext;
+	return (uc->uc_sigmask & guard) == guard && rip >= code_start && rip < code_end;
 }
 
 /*
