@@ -193,6 +193,12 @@ static long report(struct dev_vcpu *v, enum cpu_exit why)
 
 /* ---- completion of the last exit ---- */
 
+/* String input, and an instruction executed again with what a device answered; the others change registers alone. */
+static bool completion_touches_memory(enum cpu_pending pending)
+{
+	return pending == CPU_PENDING_INS || pending == CPU_PENDING_MMIO_READ;
+}
+
 static void complete(struct dev_vcpu *v)
 {
 	switch (v->cpu->pending) {
@@ -211,7 +217,10 @@ static void complete(struct dev_vcpu *v)
 	default:
 		break;
 	}
-	/* It touches guest memory: string input, and operands of a device's. */
+	if (!completion_touches_memory(v->cpu->pending)) {
+		cpu_complete(v->cpu);
+		return;
+	}
 	world_enter(v);
 	v->in_cpu = true;
 	cpu_complete(v->cpu);
@@ -304,7 +313,7 @@ static long step(struct dev_vcpu *v, struct dev_thread *thread)
 	}
 	if (v->cpu->want_irq_window != wants_window) {
 		v->cpu->want_irq_window = wants_window;
-		cpu_state_changed(v->cpu);
+		cpu_events_changed(v->cpu);
 	}
 	return guest(v, thread);
 }
