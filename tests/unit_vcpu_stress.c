@@ -108,6 +108,7 @@ static void profile(const char *name, bool in_place, double seconds)
 		ok(WIFEXITED(status) && !(WEXITSTATUS(status) & CHILD_FAILED), "%s: to the end", name);
 		return;
 	}
+	tap_failed = 0;
 	handlers_install();
 	sigfillset(&sa.sa_mask);
 	sigaction(SIGSEGV, &sa, NULL);
