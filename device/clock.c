@@ -5,11 +5,12 @@
 #include <linux/time_types.h>
 
 #include "device/internal.h"
+#include "device/world.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
 #include "rt/user.h"
 
-enum { REALTIME, BOOTTIME = 7 };
+#define REALTIME 0
 #define TOLERANCE_PPM 250
 
 static u64 clock_ns(int id)
@@ -22,7 +23,8 @@ static u64 clock_ns(int id)
 
 void dev_clock_start(struct dev_vm *vm)
 {
-	vm->clock_offset = 0 - clock_ns(BOOTTIME);
+	vm->clock_ns = 0;
+	vm->clock_tsc = dev_tsc();
 }
 
 long dev_vm_get_clock(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -30,9 +32,11 @@ long dev_vm_get_clock(struct dev_object *obj, u64 arg, void *copy, struct core_e
 	struct kvm_clock_data data;
 
 	memset(&data, 0, sizeof(data));
-	data.clock = clock_ns(BOOTTIME) + dev_to_vm(obj)->clock_offset;
-	data.realtime = clock_ns(REALTIME);
+	rt_lock(&dev_slots_lock);
 	data.host_tsc = dev_tsc();
+	data.clock = dev_clock_read(dev_to_vm(obj), data.host_tsc);
+	rt_unlock(&dev_slots_lock);
+	data.realtime = clock_ns(REALTIME);
 	data.flags = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
 	return rt_copy_out(arg, &data, sizeof(data));
 }
@@ -40,13 +44,20 @@ long dev_vm_get_clock(struct dev_object *obj, u64 arg, void *copy, struct core_e
 long dev_vm_set_clock(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	const struct kvm_clock_data *data = copy;
+	struct dev_vm *vm = dev_to_vm(obj);
 	u64 clock = data->clock, now = clock_ns(REALTIME);
 
 	if (data->flags & ~(u32)KVM_CLOCK_REALTIME)
 		return core_refuse(err, RULE_CLOCK_FLAGS, 0, "flags", data->flags, KVM_CLOCK_REALTIME);
 	if ((data->flags & KVM_CLOCK_REALTIME) && now > data->realtime)
 		clock += now - data->realtime;
-	dev_to_vm(obj)->clock_offset = clock - clock_ns(BOOTTIME);
+	rt_lock(&dev_slots_lock);
+	world_stop(vm);
+	vm->clock_ns = clock;
+	vm->clock_tsc = dev_tsc();
+	vm->clock_changes++;
+	world_resume(vm, false);
+	rt_unlock(&dev_slots_lock);
 	return 0;
 }
 

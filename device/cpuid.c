@@ -5,6 +5,7 @@
  * The CPU offered to guests is x86-64-v2 with the host's vendor and family:
  * programs compare those with what they see natively.
  */
+#include <stdatomic.h>
 #include <linux/time_types.h>
 
 #include "device/internal.h"
@@ -21,6 +22,7 @@
 #define LEAF80000001_ECX (1U << 0) /* LAHF in long mode */
 #define LEAF80000001_EDX (1U << 11 | 1U << 20 | 1U << 26 | 1U << 27 | 1U << 29) /* SYSCALL NX 1G RDTSCP LM */
 #define LEAF7_EBX	 (1U << 1) /* TSC_ADJUST */
+#define PV_FEATURES	 (1U << 0 | 1U << 1 | 1U << 3 | 1U << 24) /* kvmclock, old and new; no I/O delay; stable TSC */
 #define GUEST_PHYS_BITS 48U
 #define GUEST_VIRT_BITS 48U
 
@@ -63,7 +65,8 @@ static void model(struct kvm_cpuid_entry2 *e)
 		e->edx = 0x4d;
 		break;
 	case 0x40000001:
-		e->eax = e->ebx = e->ecx = e->edx = 0;
+		e->eax = PV_FEATURES;
+		e->ebx = e->ecx = e->edx = 0;
 		break;
 	case 0x80000000:
 		e->eax = 0x80000008;
@@ -259,12 +262,28 @@ static u64 monotonic_ns(void)
 	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
 }
 
+/* A moment by both clocks: of several tries the one that was disturbed least. */
+static void sample(u64 *ns, u64 *tsc)
+{
+	u64 best = ~0ULL;
+
+	for (unsigned i = 0; i < 16; i++) {
+		u64 before = dev_tsc(), now = monotonic_ns(), after = dev_tsc();
+
+		if (after - before >= best)
+			continue;
+		best = after - before;
+		*ns = now;
+		*tsc = before + best / 2;
+	}
+}
+
 /* CPUID leaf 0x15 where it is complete, else measured against the clock for two milliseconds, once. */
 u64 dev_tsc_khz(void)
 {
 	static _Atomic u64 khz;
 	struct kvm_cpuid_entry2 max = { .function = 0 }, e = { .function = 0x15 };
-	u64 t0, t1, c0;
+	u64 t0 = 0, t1 = 0, c0 = 0, c1 = 0, unset = 0, measured;
 
 	if (khz)
 		return khz;
@@ -276,11 +295,12 @@ u64 dev_tsc_khz(void)
 			return khz;
 		}
 	}
-	t0 = monotonic_ns();
-	c0 = dev_tsc();
-	do {
-		t1 = monotonic_ns();
-	} while (t1 - t0 < 2000000);
-	khz = (dev_tsc() - c0) * 1000000 / (t1 - t0);
-	return khz ? khz : 1;
+	sample(&t0, &c0);
+	while (monotonic_ns() - t0 < 2000000)
+		;
+	sample(&t1, &c1);
+	measured = (c1 - c0) * 1000000 / (t1 - t0);
+	/* Whoever is first: the rate never changes. */
+	atomic_compare_exchange_strong(&khz, &unset, measured ? measured : 1);
+	return khz;
 }

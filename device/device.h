@@ -42,7 +42,9 @@ struct dev_vm {
 	_Atomic u32 stopping; /* vCPUs stay out of the guest; futex word */
 	_Atomic u32 changes;  /* of what guest physical addresses mean */
 	u64 tsc_khz;	      /* of vCPUs to come, 0: the host's */
-	u64 clock_offset;
+	u64 clock_tsc, clock_ns; /* the VM's clock at a reading of the host's counter: device/pvclock.c */
+	_Atomic u32 clock_changes;
+	_Atomic u64 pv_wall;
 	u64 tsc_offset; /* of the vCPUs that run in step; 0: none yet */
 	struct rt_lock ring_lock; /* of the ring of coalesced writes */
 	unsigned nr_zones;	  /* changed with the vCPUs stopped */

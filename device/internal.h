@@ -76,6 +76,12 @@ void dev_sync_store(struct dev_vcpu *v);
 void dev_events_get(struct dev_vcpu *v, struct kvm_vcpu_events *ret);
 int dev_events_set(struct dev_vcpu *v, const struct kvm_vcpu_events *in, struct core_err *err);
 
+/* device/pvclock.c; enter: between world_enter() and the guest. */
+u64 dev_clock_read(const struct dev_vm *vm, u64 tsc);
+void dev_pvclock_enter(struct dev_vcpu *v);
+bool dev_pvclock_rdmsr(const struct dev_vcpu *v, u32 msr, u64 *ret);
+bool dev_pvclock_wrmsr(struct dev_vcpu *v, u32 msr, bool host, u64 value);
+
 /* device/clock.c */
 void dev_clock_start(struct dev_vm *vm);
 

@@ -33,6 +33,7 @@ static const u32 saved[] = {
 	0xc0000081, 0x277, /* STAR, PAT */
 	0xc0000083, 0xc0000102, 0xc0000084, 0xc0000082, /* CSTAR, KERNEL_GS_BASE, SYSCALL_MASK, LSTAR */
 	MSR_TSC, MSR_TSC_AUX, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x1a0 /* MISC_ENABLE */, MSR_PLATFORM_INFO,
+	0x11, 0x12, 0x4b564d00, 0x4b564d01, /* kvmclock: WALL_CLOCK, SYSTEM_TIME, old and new */
 };
 
 /* KVM_GET_MSR_FEATURE_INDEX_LIST. */
@@ -101,7 +102,7 @@ enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret)
 {
 	if (v->irq && v->irq->rdmsr && v->irq->rdmsr(v, msr, ret) == CPU_MSR_OK)
 		return CPU_MSR_OK;
-	if (host && cpu_get_msr(v->cpu, msr, ret))
+	if ((host && cpu_get_msr(v->cpu, msr, ret)) || dev_pvclock_rdmsr(v, msr, ret))
 		return CPU_MSR_OK;
 	switch (msr) {
 	case MSR_TSC_ADJUST:
@@ -184,6 +185,8 @@ enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 	if (v->irq && msr == MSR_APIC_BASE && !agreed)
 		return CPU_MSR_GP;
 	if (agreed && msr != MSR_APIC_BASE)
+		return CPU_MSR_OK;
+	if (dev_pvclock_wrmsr(v, msr, host, value))
 		return CPU_MSR_OK;
 	if (host && msr == MSR_TSC) {
 		write_tsc(v, value);

@@ -286,6 +286,7 @@ static long guest(struct dev_vcpu *v, struct dev_thread *thread)
 	world_enter(v);
 	/* Only now: CPU_STOP that went with it may have been cleared by world_enter(). */
 	if (!thread->deferred && !dev_dirty_ring_full(v)) {
+		dev_pvclock_enter(v);
 		v->in_cpu = true;
 		why = cpu_run(v->cpu);
 		v->in_cpu = false;

@@ -88,6 +88,9 @@ struct dev_vcpu {
 	u64 tsc_base; /* the CPU's offset less what the guest made of it: IA32_TSC_ADJUST is the difference */
 	u64 ucode_rev, platform_info, hwcr;
 	bool has_platform_info;
+	u64 pv_time;   /* MSR_KVM_SYSTEM_TIME */
+	u64 pv_offset; /* the counter's, and the VM's clock, that the guest was told */
+	u32 pv_seen, pv_version;
 	u32 ring_size;   /* entries of the dirty ring, 0 without */
 	u32 ring_head, ring_reset;
 
