@@ -59,8 +59,10 @@ void ov_critical_init(void)
 
 	rt_syscall_raw(__NR_rt_sigprocmask, 0, 0, (long)&mask, sizeof(mask), 0, 0);
 	for (long i = 0; i + 1 < n / (long)sizeof(u64); i += 2) {
-		if (aux[i] == AT_HWCAP2)
-			readable = usable = aux[i + 1] & HWCAP2_FSGSBASE_;
+		if (aux[i] == AT_HWCAP2) {
+			readable = (aux[i + 1] & HWCAP2_FSGSBASE_) != 0;
+			usable = readable;
+		}
 	}
 	ov_critical_mask(mask);
 }
