@@ -103,6 +103,7 @@ sanitized-%:
 	$(MAKE) O=$(O)-$* SANITIZE=$($*) CFLAGS="-O1 -g" unit-tests
 unit-tests: $(UNIT_BIN)
 check: all unit-tests $(FUZZ_BIN) $(SANITIZED:%=sanitized-%)
+	-@tests/kselftest.sh >/dev/null 2>&1 # once, and not in the time of the tests that want them
 	tests/check.sh $(O) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS)) $(UNIT_BIN) $(wildcard tests/*.t) \
 		$(foreach s,$(SANITIZED),$(UNIT_BIN:$(O)/%=$(O)-$(s)/%))
 check-unit: unit-tests

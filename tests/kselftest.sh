@@ -35,14 +35,18 @@ built() {
 }
 
 # A finished build serves until the cache is removed: GMEM_KSELFTEST_UPDATE=1 looks for a newer package.
-if [ -z "${GMEM_KSELFTEST_UPDATE:-}" ] && [ -L "$cache/current" ] && built "$cache/current"; then
-	echo "$cache/current"
-	exit 0
-fi
-for tool in apt-get apt-cache dpkg-deb xz tar make gcc; do
+finished() {
+	[ -z "${GMEM_KSELFTEST_UPDATE:-}" ] && [ -L "$cache/current" ] && built "$cache/current" && echo "$cache/current"
+}
+finished && exit 0
+for tool in apt-get apt-cache dpkg-deb flock xz tar make gcc; do
 	command -v $tool >/dev/null || unavailable "$tool is not installed"
 done
 mkdir -p "$cache" || unavailable "cannot write $cache"
+# Several tests may want them at once: one builds, and the others find its result.
+exec 9>"$cache/lock"
+flock 9
+finished && exit 0
 
 work=$(mktemp -d "$cache/work.XXXXXX") || unavailable "cannot write $cache"
 trap 'rm -rf "$work"' EXIT
