@@ -295,6 +295,22 @@ static void test_parent(void)
 	is(n, 0, "the parent process holds no file");
 }
 
+/*
+ * Under gmem the parent may just be asking whether a file is still in use, and is in use by that
+ * itself; what was closed meanwhile goes at one of the next calls.
+ */
+static struct counts settled(struct counts first)
+{
+	struct counts now = count();
+
+	for (int i = 0; i < 80 && !no_more(now, first); i++) {
+		usleep(25000);
+		close(kvm_open());
+		now = count();
+	}
+	return now;
+}
+
 static void count_all(void)
 {
 	struct counts before = count(), first, last;
@@ -309,7 +325,7 @@ static void count_all(void)
 		first = count();
 		for (int n = 0; n < 20; n++)
 			ways[i].run();
-		last = count();
+		last = settled(first);
 		if (!ok(no_more(last, first), "%s: 20 times leave nothing", ways[i].name)) {
 			show("first", first);
 			show("last", last);
@@ -320,7 +336,7 @@ static void count_all(void)
 		for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
 			ways[i].run();
 	}
-	last = count();
+	last = settled(first);
 	show("at the end", last);
 	ok(no_more(last, first), "10 times all of them leave nothing");
 	is(last.threads, before.threads, "there are as many threads as before the first VM");
