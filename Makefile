@@ -97,6 +97,7 @@ $(O)/bench/%: bench/%.c
 SANITIZED := asan tsan
 asan := address,undefined
 tsan := thread
+# check runs the fuzzers from one seed, so that it says the same twice; fuzz takes new ones.
 FUZZ_SECONDS ?= 60
 
 sanitized-%:
@@ -104,7 +105,7 @@ sanitized-%:
 unit-tests: $(UNIT_BIN)
 check: all unit-tests $(FUZZ_BIN) $(SANITIZED:%=sanitized-%)
 	-@tests/kselftest.sh >/dev/null 2>&1 # once, and not in the time of the tests that want them
-	tests/check.sh $(O) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS)) $(UNIT_BIN) $(wildcard tests/*.t) \
+	tests/check.sh $(O) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS):--seed:1) $(UNIT_BIN) $(wildcard tests/*.t) \
 		$(foreach s,$(SANITIZED),$(UNIT_BIN:$(O)/%=$(O)-$(s)/%))
 check-unit: unit-tests
 	tests/check.sh $(O) $(UNIT_BIN)
