@@ -31,6 +31,7 @@
 #include "host/engine.h"
 #include "host/fd.h"
 #include "rt/format.h"
+#include "rt/self.h"
 #include "rt/string.h"
 #include "rt/thread.h"
 
@@ -83,7 +84,8 @@ static bool process_stat(u32 pid, char *state, u32 *start)
 u32 host_process_start(void)
 {
 	static _Atomic u32 known_pid, known_start;
-	u32 pid = (u32)rt_getpid(), start = 0;
+	/* A vfork(2) child passes for its parent here as in the lock word: the two must tell of one process. */
+	u32 pid = rt_self_pid(), start = 0;
 	char state;
 
 	if (known_pid == pid)
