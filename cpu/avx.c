@@ -143,6 +143,48 @@ static int class_af(struct cpu *cpu, const struct cpu_insn *in)
 	return CPU_NEXT;
 }
 
+/* Whether the half-precision value that v rounds to (rc: MXCSR.RC) would be below the normal ones, exponents unbounded. */
+static bool tiny_half(u32 v, unsigned rc)
+{
+	const u32 magnitude = v & 0x7fffffff, smallest = 113U << 23; /* 2^-14 */
+	const u32 kept = magnitude & ~0x1fffU, rest = magnitude & 0x1fff;
+	const bool odd = magnitude >> 13 & 1;
+	bool up;
+
+	if (!magnitude || magnitude >= smallest)
+		return false;
+	if (rc == 0)
+		up = rest > 0x1000 || (rest == 0x1000 && odd);
+	else
+		up = rc != 3 && rest && rc == (v >> 31 ? 1 : 2);
+	return kept + (up ? 0x2000 : 0) < smallest;
+}
+
+/*
+ * The stub of VCVTPS2PH where underflow is unmasked: then it is reported for exact results as well, and FTZ, which
+ * would tell (cpu_fp_unmasked()), is ignored by this instruction.  regs->rcx is the immediate, with VEX.L above.
+ */
+static u64 ps2ph_underflow(void *dst, const void *src, const void *extra, const void *more)
+{
+	struct cpu_avx_regs *regs = dst;
+	const u64 form = regs->rcx;
+	u32 mxcsr, v;
+	bool tiny = false;
+
+	cpu_call_avx(dst, src, extra, more);
+	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr) : : "memory");
+	for (unsigned i = 0; i < (form >> 8 ? 8 : 4); i++) {
+		memcpy(&v, regs->reg + 4 * i, 4);
+		if (!(v & 0x7f800000) && (mxcsr & MXCSR_DAZ))
+			continue;
+		tiny |= tiny_half(v, form & 4 ? mxcsr >> 13 & 3 : form & 3);
+	}
+	if (tiny)
+		mxcsr |= MXCSR_UE;
+	__asm__ volatile("ldmxcsr %0" : : "m"(mxcsr) : "memory");
+	return 0;
+}
+
 /* VCVTPS2PH: its destination is ModRM.rm. */
 static int class_ps2ph(struct cpu *cpu, const struct cpu_insn *in)
 {
@@ -157,7 +199,11 @@ static int class_ps2ph(struct cpu *cpu, const struct cpu_insn *in)
 
 		cpu_read_linear(cpu, cpu_addr(cpu, in, n, true), there, n, in->seg);
 	}
-	call(cpu, in, &regs);
+	regs.rcx = (u8)in->imm | (u64)in->vex_l << 8;
+	if (cpu->fpu.mxcsr & MXCSR_UM)
+		call(cpu, in, &regs);
+	else
+		cpu_fp(cpu, ps2ph_underflow, &regs, sizeof(regs), (const void *)cpu_cookie_stub(in), NULL, NULL);
 	if (in->mod == 3)
 		cpu_avx_set(cpu, in->rm, regs.rm);
 	else

@@ -150,6 +150,7 @@ static inline void cpu_put64(void *p, u64 v)
 /* ---- MXCSR ---- */
 
 enum { MXCSR_FLAGS = 0x3f, MXCSR_MASKS = 0x1f80, MXCSR_DEFAULT = 0x1f80, MXCSR_FTZ = 0x8000, MXCSR_VALID = 0xffff };
+enum { MXCSR_UE = 0x10, MXCSR_DAZ = 0x40, MXCSR_UM = 0x800 };
 
 u64 cpu_fp_unmasked(struct cpu *cpu, cpu_stub *stub, void *dst, unsigned n, const void *src, const void *extra,
 		    const void *more);

@@ -44,13 +44,10 @@ static unsigned put_x87(u8 *p)
 	return 6;
 }
 
-/*
- * Known to be inexact beside an unmasked exception, see cpu_fp_unmasked(): the flags of DPPS and DPPD, and
- * an underflow of VCVTPS2PH, which is not raised.
- */
+/* Known to be inexact beside an unmasked exception, see cpu_fp_unmasked(): the flags of DPPS and DPPD. */
 static bool inexact_unmasked(unsigned map, unsigned op)
 {
-	return map && ((op >> 4 == 4 && op <= 0x41) || op == 0x1d);
+	return map && op >> 4 == 4 && op <= 0x41;
 }
 
 static unsigned put_sse(u8 *p, bool masked)
