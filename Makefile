@@ -75,7 +75,9 @@ $(O)/gmem: $(CLI_OBJ) $(HOSTED_OBJ)
 # Unit tests and fuzzers link the hosted parts; run_* programs know nothing of gmem.
 $(O)/tests/unit_%: tests/unit_%.c $(HOSTED_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -o $@ $< $(HOSTED_OBJ) -lpthread
+	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -o $@ $< $(HOSTED_OBJ) -lpthread $(ZYDIS)
+# A disassembler to compare the decoder with, where there is one.
+$(O)/tests/unit_cpu_length: ZYDIS := $(if $(wildcard /usr/include/Zydis/Zydis.h),-lZydis -lZycore)
 $(O)/tests/fuzz_%: tests/fuzz_%.c $(HOSTED_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -o $@ $< $(HOSTED_OBJ) -lpthread
