@@ -125,6 +125,11 @@ int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, st
 	case KVM_CAP_DISABLE_QUIRKS:
 		vm->quirks_off |= args->args[0] & CORE_QUIRKS;
 		return 0;
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		ret = check_mask(args, KVM_MSR_EXIT_REASON_VALID_MASK, err);
+		if (ret == 0)
+			vm->msr_exits = (u32)args->args[0];
+		return ret;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		vm->triple_fault_event = args->args[0] != 0;
 		return 0;

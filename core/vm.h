@@ -61,6 +61,7 @@ struct core_vm {
 	u32 dirty_ring;	      /* bytes of a vCPU's dirty ring, 0: bitmaps */
 	u64 quirks_off;	      /* KVM_CAP_DISABLE_QUIRKS2's args[0] */
 	bool triple_fault_event; /* KVM_CAP_X86_TRIPLE_FAULT_EVENT */
+	u32 msr_exits;	      /* KVM_CAP_X86_USER_SPACE_MSR: KVM_MSR_EXIT_REASON_* */
 	bool has_vcpus;
 	u32 boot_id;	      /* the vCPU that starts running */
 	u32 max_vcpu_id;      /* KVM_CAP_MAX_VCPU_ID's args[0]; 0: not set */

@@ -68,6 +68,10 @@ struct cpu_bus {
 	bool (*mmio)(void *ctx, u64 gpa, void *data, unsigned len, bool write);
 	bool (*pio)(void *ctx, u16 port, void *data, unsigned size, bool write);
 	void (*cpuid)(void *ctx, u32 leaf, u32 subleaf, u32 out[4]);
+	/* Asked before each RDMSR and WRMSR of the guest: CPU_MSR_OK to go on.  May be NULL. */
+	enum cpu_msr (*msr_filter)(void *ctx, u32 msr, bool write);
+	/* In place of #GP for what the CPU itself refuses: CPU_MSR_GP or CPU_MSR_EXIT.  NULL: #GP. */
+	enum cpu_msr (*msr_invalid)(void *ctx);
 	/* MSRs that the CPU does not own (cpu_get_msr()), and writes of APIC_BASE. */
 	enum cpu_msr (*rdmsr)(void *ctx, u32 msr, u64 *ret);
 	enum cpu_msr (*wrmsr)(void *ctx, u32 msr, u64 value);

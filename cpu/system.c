@@ -410,17 +410,47 @@ static void msr_exit(struct cpu *cpu, const struct cpu_insn *in, u32 index, u64 
 	cpu_exit_now(cpu, CPU_EXIT_MSR);
 }
 
+static enum cpu_msr msr_invalid(struct cpu *cpu)
+{
+	return cpu->bus->msr_invalid ? cpu->bus->msr_invalid(cpu->ctx) : CPU_MSR_GP;
+}
+
+static enum cpu_msr read_msr(struct cpu *cpu, u32 index, u64 *ret)
+{
+	enum cpu_msr r = cpu->bus->msr_filter ? cpu->bus->msr_filter(cpu->ctx, index, false) : CPU_MSR_OK;
+
+	if (r != CPU_MSR_OK)
+		return r;
+	if (cpu_guest_msr_hidden(cpu, index))
+		return msr_invalid(cpu);
+	if (cpu_get_msr(cpu, index, ret))
+		return CPU_MSR_OK;
+	return cpu->bus->rdmsr ? cpu->bus->rdmsr(cpu->ctx, index, ret) : CPU_MSR_GP;
+}
+
+static enum cpu_msr write_msr(struct cpu *cpu, u32 index, u64 v)
+{
+	enum cpu_msr r = cpu->bus->msr_filter ? cpu->bus->msr_filter(cpu->ctx, index, true) : CPU_MSR_OK;
+	int own;
+
+	if (r != CPU_MSR_OK)
+		return r;
+	own = cpu_guest_wrmsr(cpu, index, v);
+	if (own == -EINVAL)
+		return msr_invalid(cpu);
+	if (own == 0)
+		return CPU_MSR_OK;
+	return cpu->bus->wrmsr ? cpu->bus->wrmsr(cpu->ctx, index, v) : CPU_MSR_GP;
+}
+
 int op_rdmsr(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const u32 index = (u32)cpu->reg[CPU_RCX];
-	enum cpu_msr r = CPU_MSR_OK;
+	enum cpu_msr r;
 	u64 v = 0;
 
 	privileged(cpu);
-	if (cpu_guest_msr_hidden(cpu, index))
-		r = CPU_MSR_GP;
-	else if (!cpu_get_msr(cpu, index, &v))
-		r = cpu->bus->rdmsr ? cpu->bus->rdmsr(cpu->ctx, index, &v) : CPU_MSR_GP;
+	r = read_msr(cpu, index, &v);
 	if (r == CPU_MSR_EXIT)
 		msr_exit(cpu, in, index, 0, false);
 	if (r == CPU_MSR_GP)
@@ -433,15 +463,10 @@ int op_wrmsr(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const u32 index = (u32)cpu->reg[CPU_RCX];
 	const u64 v = (u32)cpu->reg[CPU_RAX] | cpu->reg[CPU_RDX] << 32;
-	enum cpu_msr r = CPU_MSR_OK;
-	int own;
+	enum cpu_msr r;
 
 	privileged(cpu);
-	own = cpu_guest_wrmsr(cpu, index, v);
-	if (own == -EINVAL)
-		cpu_raise(cpu, CPU_GP, 0);
-	if (own == -ENOENT)
-		r = cpu->bus->wrmsr ? cpu->bus->wrmsr(cpu->ctx, index, v) : CPU_MSR_GP;
+	r = write_msr(cpu, index, v);
 	if (r == CPU_MSR_EXIT)
 		msr_exit(cpu, in, index, v, true);
 	if (r == CPU_MSR_GP)

@@ -183,14 +183,28 @@ static void bus_cpuid(void *ctx, u32 leaf, u32 subleaf, u32 out[4])
 	dev_cpuid_answer(ctx, leaf, subleaf, out);
 }
 
+static enum cpu_msr bus_msr_filter(void *ctx, u32 msr, bool write)
+{
+	return dev_msr_filter(ctx, msr, write);
+}
+
+static enum cpu_msr bus_msr_invalid(void *ctx)
+{
+	return dev_msr_refused(ctx, KVM_MSR_EXIT_REASON_INVAL);
+}
+
 static enum cpu_msr bus_rdmsr(void *ctx, u32 msr, u64 *ret)
 {
-	return dev_msr_read(ctx, msr, false, ret);
+	enum cpu_msr r = dev_msr_read(ctx, msr, false, ret);
+
+	return r == CPU_MSR_GP ? dev_msr_refused(ctx, dev_msr_reason(ctx, msr)) : r;
 }
 
 static enum cpu_msr bus_wrmsr(void *ctx, u32 msr, u64 value)
 {
-	return dev_msr_write(ctx, msr, false, value);
+	enum cpu_msr r = dev_msr_write(ctx, msr, false, value);
+
+	return r == CPU_MSR_GP ? dev_msr_refused(ctx, dev_msr_reason(ctx, msr)) : r;
 }
 
 static s64 map_gpa_range(struct dev_vcpu *v, const u64 args[5], bool *exits)
@@ -224,6 +238,8 @@ const struct cpu_bus dev_cpu_bus = {
 	.mmio = bus_mmio,
 	.pio = bus_pio,
 	.cpuid = bus_cpuid,
+	.msr_filter = bus_msr_filter,
+	.msr_invalid = bus_msr_invalid,
 	.rdmsr = bus_rdmsr,
 	.wrmsr = bus_wrmsr,
 	.irq_pending = bus_irq_pending,

@@ -49,6 +49,7 @@ struct dev_vm {
 	struct rt_lock ring_lock; /* of the ring of coalesced writes */
 	unsigned nr_zones;	  /* changed with the vCPUs stopped */
 	struct kvm_coalesced_mmio_zone zones[DEV_ZONES];
+	struct dev_msr_filter *msr_filter; /* device/msr_filter.c; NULL: all is allowed */
 	struct dev_stats stats;
 	void *irq; /* the interrupt controller's, with what it does at the VM's end and for each new vCPU */
 	void (*irq_fini)(struct dev_vm *vm);

@@ -56,6 +56,13 @@ void dev_cpuid_answer(struct dev_vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 /* device/msr.c; host: the program asks, not the guest. */
 enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret);
 enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value);
+/* Why the guest's access failed: KVM_MSR_EXIT_REASON_INVAL or _UNKNOWN. */
+u32 dev_msr_reason(struct dev_vcpu *v, u32 msr);
+
+/* device/msr_filter.c; a refused access: #GP, or an exit that the program asked for. */
+enum cpu_msr dev_msr_filter(struct dev_vcpu *v, u32 msr, bool write);
+enum cpu_msr dev_msr_refused(struct dev_vcpu *v, u32 reason);
+void dev_msr_filter_fini(struct dev_vm *vm);
 
 /* device/dirty.c, by the vCPU's thread */
 void dev_dirty_mark(struct dev_vcpu *v, const struct core_slot *slot, u64 gpa);

@@ -17,7 +17,10 @@
 #define MSR_UCODE_REV	      0x8b
 #define MSR_PLATFORM_INFO     0xce
 #define MSR_ARCH_CAPABILITIES 0x10a
+#define MSR_POWER_CTL	      0x1fc
 #define MSR_TSC_DEADLINE      0x6e0
+#define MSR_X2APIC	      0x800
+#define MSR_X2APIC_LAST	      0x8ff
 #define MSR_TSC_AUX	      0xc0000103
 #define MSR_HWCR	      0xc0010015
 #define HWCR_KEPT	      (1ULL << 18 | 1ULL << 24) /* McStatusWrEn, TscFreqSel */
@@ -33,7 +36,7 @@ static const u32 saved[] = {
 	0xc0000081, 0x277, /* STAR, PAT */
 	0xc0000083, 0xc0000102, 0xc0000084, 0xc0000082, /* CSTAR, KERNEL_GS_BASE, SYSCALL_MASK, LSTAR */
 	MSR_TSC, MSR_TSC_AUX, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x1a0 /* MISC_ENABLE */, MSR_PLATFORM_INFO,
-	0x11, 0x12, 0x4b564d00, 0x4b564d01, /* kvmclock: WALL_CLOCK, SYSTEM_TIME, old and new */
+	MSR_POWER_CTL, 0x11, 0x12, 0x4b564d00, 0x4b564d01, /* kvmclock: WALL_CLOCK, SYSTEM_TIME, old and new */
 };
 
 /* KVM_GET_MSR_FEATURE_INDEX_LIST. */
@@ -114,6 +117,9 @@ enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret)
 	case MSR_HWCR:
 		*ret = v->hwcr;
 		return CPU_MSR_OK;
+	case MSR_POWER_CTL:
+		*ret = v->power_ctl;
+		return CPU_MSR_OK;
 	case MSR_PLATFORM_INFO:
 		*ret = v->has_platform_info ? v->platform_info : CPUID_FAULTING;
 		return CPU_MSR_OK;
@@ -146,6 +152,9 @@ static enum cpu_msr write_own(struct dev_vcpu *v, u32 msr, u64 value)
 		if (value & ~(HWCR_KEPT | HWCR_IGNORED))
 			return CPU_MSR_GP;
 		v->hwcr = value & HWCR_KEPT;
+		return CPU_MSR_OK;
+	case MSR_POWER_CTL:
+		v->power_ctl = value;
 		return CPU_MSR_OK;
 	case MSR_PLATFORM_INFO:
 		v->platform_info = value;
@@ -198,10 +207,23 @@ enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 		return write_apic_base(v, value);
 	if (msr == MSR_TSC_ADJUST)
 		return guest_writes_adjust(v, value);
+	if (msr == MSR_HWCR || msr == MSR_POWER_CTL)
+		return write_own(v, msr, value);
 	/* The CPU does its own ones itself; this is asked first. */
 	if (msr == MSR_UCODE_REV || is_inert(msr, true))
 		return CPU_MSR_OK;
 	return cpu_get_msr(v->cpu, msr, &unused) ? CPU_MSR_OK : CPU_MSR_GP;
+}
+
+/* What can be read was written badly; an x2APIC's registers are never unknown. */
+u32 dev_msr_reason(struct dev_vcpu *v, u32 msr)
+{
+	u64 unused;
+
+	if (msr >= MSR_X2APIC && msr <= MSR_X2APIC_LAST)
+		return KVM_MSR_EXIT_REASON_INVAL;
+	return dev_msr_read(v, msr, true, &unused) == CPU_MSR_OK ? KVM_MSR_EXIT_REASON_INVAL :
+								   KVM_MSR_EXIT_REASON_UNKNOWN;
 }
 
 typedef bool msr_visit(struct dev_vcpu *v, struct kvm_msr_entry *entry);

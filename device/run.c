@@ -132,8 +132,7 @@ static long exit_msr(struct dev_vcpu *v)
 	memset(v->run->msr.pad, 0, sizeof(v->run->msr.pad));
 	v->run->msr.reason = v->msr_reason;
 	v->run->msr.index = v->cpu->exit.msr.index;
-	if (write)
-		v->run->msr.data = v->cpu->exit.msr.value;
+	v->run->msr.data = write ? v->cpu->exit.msr.value : 0;
 	return exit_with(v, write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR);
 }
 

@@ -74,6 +74,7 @@ void dev_vm_destroy(struct dev_vm *vm)
 		next = v->next;
 		dev_vcpu_destroy(v);
 	}
+	dev_msr_filter_fini(vm);
 	dev_stats_fini(&vm->stats);
 	if (vm->irq_fini)
 		vm->irq_fini(vm);

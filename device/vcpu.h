@@ -86,7 +86,7 @@ struct dev_vcpu {
 	bool fault_poison;
 	u32 msr_reason; /* of the last CPU_MSR_EXIT */
 	u64 tsc_base; /* the CPU's offset less what the guest made of it: IA32_TSC_ADJUST is the difference */
-	u64 ucode_rev, platform_info, hwcr;
+	u64 ucode_rev, platform_info, hwcr, power_ctl;
 	bool has_platform_info;
 	u64 pv_time;   /* MSR_KVM_SYSTEM_TIME */
 	u64 pv_offset; /* the counter's, and the VM's clock, that the guest was told */

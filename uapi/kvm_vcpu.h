@@ -49,6 +49,17 @@
 #define KVM_MSR_EXIT_REASON_INVAL   (1U << 0)
 #define KVM_MSR_EXIT_REASON_UNKNOWN (1U << 1)
 #define KVM_MSR_EXIT_REASON_FILTER  (1U << 2)
+#define KVM_MSR_EXIT_REASON_VALID_MASK                                                                                 \
+	(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
+
+#define KVM_MSR_FILTER_READ	       (1U << 0) /* of a range */
+#define KVM_MSR_FILTER_WRITE	       (1U << 1)
+#define KVM_MSR_FILTER_RANGE_VALID_MASK (KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE)
+#define KVM_MSR_FILTER_DEFAULT_ALLOW   0
+#define KVM_MSR_FILTER_DEFAULT_DENY    (1U << 0)
+#define KVM_MSR_FILTER_VALID_MASK      KVM_MSR_FILTER_DEFAULT_DENY
+#define KVM_MSR_FILTER_MAX_RANGES      16
+#define KVM_MSR_FILTER_MAX_BITMAP_SIZE 0x600
 
 #define KVM_PIO_PAGE_OFFSET	       1
 #define KVM_COALESCED_MMIO_PAGE_OFFSET 2
@@ -153,6 +164,20 @@ struct kvm_msrs {
 	__u32 nmsrs;
 	__u32 pad;
 	struct kvm_msr_entry entries[];
+};
+
+struct kvm_msr_filter_range {
+	__u32 flags;
+	__u32 nmsrs;
+	__u32 base;
+	__u32 pad;
+	__u64 bitmap; /* address: bit set = allowed */
+};
+
+struct kvm_msr_filter {
+	__u32 flags;
+	__u32 pad;
+	struct kvm_msr_filter_range ranges[KVM_MSR_FILTER_MAX_RANGES];
 };
 
 struct kvm_msr_list {
@@ -494,6 +519,7 @@ struct kvm_clock_data {
 #define KVM_GET_XCRS		       _IOR(KVMIO, 0xa6, struct kvm_xcrs)
 #define KVM_SET_XCRS		       _IOW(KVMIO, 0xa7, struct kvm_xcrs)
 #define KVM_CLEAR_DIRTY_LOG	       _IOWR(KVMIO, 0xc0, struct kvm_clear_dirty_log)
+#define KVM_X86_SET_MSR_FILTER	       _IOW(KVMIO, 0xc6, struct kvm_msr_filter)
 #define KVM_RESET_DIRTY_RINGS	       _IO(KVMIO, 0xc7)
 #define KVM_GET_SREGS2		       _IOR(KVMIO, 0xcc, struct kvm_sregs2)
 #define KVM_SET_SREGS2		       _IOW(KVMIO, 0xcd, struct kvm_sregs2)
