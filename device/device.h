@@ -84,6 +84,8 @@ struct dev_config {
 	bool keep_history; /* for dev_gmem_converted_by() */
 	/* These signals, blocked by the program, will be unblocked within KVM_RUN; called in KVM_RUN. */
 	void (*take_signals)(u64 mask);
+	/* A guest met a memory error at hva: SIGBUS for this thread when KVM_RUN, which ends now, has returned. */
+	void (*memory_error)(u64 hva);
 	/* One line for the user about something that is no refusal. */
 	void (*notice)(const char *text);
 };

@@ -89,7 +89,31 @@ static int pre_fault_page(struct dev_vcpu *v, u64 gpa)
 	case CORE_BACKING_HVA:
 		break;
 	}
-	return populate(&place, host);
+	ret = populate(&place, host);
+	if (ret != -EHWPOISON || !dev_config.memory_error)
+		return ret;
+	/* As in KVM_RUN: by a signal. */
+	dev_config.memory_error(place.hva);
+	return -EINTR;
+}
+
+/* Up to the first that cannot be had, or a signal: what is left of the range stays in it. */
+static long pre_fault_pages(struct dev_vcpu *v, struct kvm_pre_fault_memory *range)
+{
+	struct dev_thread *thread = dev_thread_enter();
+	long ret = 0;
+
+	if (!thread)
+		return -ENOMEM;
+	while (ret == 0 && range->size) {
+		ret = thread->deferred ? -EINTR : pre_fault_page(v, range->gpa);
+		if (ret < 0)
+			break;
+		range->gpa += RT_PAGE_SIZE;
+		range->size -= RT_PAGE_SIZE;
+	}
+	dev_thread_leave(thread);
+	return ret;
 }
 
 long dev_vcpu_pre_fault(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -97,21 +121,13 @@ long dev_vcpu_pre_fault(struct dev_object *obj, u64 arg, void *copy, struct core
 	struct dev_vcpu *v = dev_to_vcpu(obj);
 	struct kvm_pre_fault_memory *range = copy;
 	u64 whole = range->size;
-	long ret = 0;
+	long ret;
 
 	if (range->flags)
 		return core_refuse(err, RULE_PRE_FAULT_RANGE, 0, "flags", range->flags, 0);
 	if (!rt_page_aligned(range->gpa) || !rt_page_aligned(range->size) || range->gpa + range->size <= range->gpa)
 		return core_refuse(err, RULE_PRE_FAULT_RANGE, 0, "size", range->size, RT_PAGE_SIZE);
-	if (!v->vm->core.sys->shape.tdp)
-		ret = -EOPNOTSUPP;
-	while (ret == 0 && range->size) {
-		ret = pre_fault_page(v, range->gpa);
-		if (ret < 0)
-			break;
-		range->gpa += RT_PAGE_SIZE;
-		range->size -= RT_PAGE_SIZE;
-	}
+	ret = v->vm->core.sys->shape.tdp ? pre_fault_pages(v, range) : -EOPNOTSUPP;
 	if (rt_copy_out(arg, range, sizeof(*range)) < 0)
 		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "argument", arg, sizeof(*range));
 	if (range->size != whole)

@@ -86,6 +86,19 @@ static long memory_fault(struct dev_vcpu *v, u64 flags, int error)
 }
 
 /*
+ * What is behind userspace_addr cannot be read any more.  The kernel sends SIGBUS and tries again, so that KVM_RUN
+ * ends by that signal (where it is blocked the kernel tries for ever; here KVM_RUN ends nevertheless).
+ */
+static long memory_error(struct dev_vcpu *v, u64 hva)
+{
+	if (!dev_config.memory_error)
+		return -EFAULT;
+	dev_config.memory_error(hva);
+	v->thread->deferred = true;
+	return GO_ON;
+}
+
+/*
  * The host's page could not be touched.  A page of a file: memory was short, or
  * it is poisoned; else what is behind userspace_addr, whose failure carries no annotation.
  */
@@ -93,8 +106,10 @@ static long unreachable(struct dev_vcpu *v)
 {
 	struct core_place place;
 	int error = v->fault_errno ? v->fault_errno : EFAULT;
+	bool poison = v->fault_poison;
 
 	v->fault_errno = 0;
+	v->fault_poison = false;
 	if (v->aborted) {
 		v->aborted = false;
 		return GO_ON;
@@ -102,9 +117,11 @@ static long unreachable(struct dev_vcpu *v)
 	rt_lock(&dev_slots_lock);
 	core_resolve(&v->vm->core, 0, v->cpu->exit.fault.gpa, v->cpu->exit.fault.access & CPU_WRITE, &place);
 	rt_unlock(&dev_slots_lock);
+	if (place.backing == CORE_BACKING_HVA && poison)
+		return memory_error(v, place.hva);
 	if (place.backing != CORE_BACKING_FILE)
 		return -error;
-	return memory_fault(v, place.fault_flags, v->fault_poison ? POISON_ERR : ENOMEM);
+	return memory_fault(v, place.fault_flags, poison ? POISON_ERR : ENOMEM);
 }
 
 static long exit_internal(struct dev_vcpu *v)

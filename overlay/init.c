@@ -127,6 +127,7 @@ static bool start(const struct settings *s)
 	struct dev_config config = { .file_created = ov_report_file,
 				     .file_gone = ov_report_file_gone,
 				     .take_signals = ov_signal_take,
+				     .memory_error = ov_signal_memory_error,
 				     .notice = ov_report_notice };
 	const struct core_profile *profile = core_profile_find(s->profile);
 	int ret;

@@ -139,6 +139,7 @@ void ov_signal_before_exec(void);
 void ov_signal_restore(void); /* exec failed */
 void ov_signal_forked(void);
 void ov_signal_take(u64 mask);
+void ov_signal_memory_error(u64 hva);
 /* A guard has ended, the program's mask holds again: send what arrived meanwhile. */
 void ov_signal_guard_left(void);
 

@@ -288,13 +288,40 @@ static void put_off(int signo, const siginfo_t *info, struct ucontext *uc)
 	stash_used++;
 }
 
+/* Of the kernel, for this thread; by it, since the default is not taken at an instruction that faults again. */
+static void send_memory_error(siginfo_t *info)
+{
+	if (virtual_of(SIGBUS)->handler == SIG_DFL_)
+		set_default(SIGBUS);
+	queue_to_self(SIGBUS, info);
+}
+
 /* The mask is the program's again.  What came to the process goes to the process: a thread may be waiting for it. */
 static void send_again(siginfo_t *info)
 {
-	if (info->si_code == SI_TKILL)
+	if (info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AR)
+		send_memory_error(info);
+	else if (info->si_code == SI_TKILL)
 		queue_to_self(info->si_signo, info);
 	else
 		rt_syscall_raw(__NR_rt_sigqueueinfo, rt_getpid(), info->si_signo, (long)info, 0, 0, 0);
+}
+
+/* In KVM_RUN, which ends in ov_signal_guard_left(). */
+void ov_signal_memory_error(u64 hva)
+{
+	int i = stash_claim((u32)rt_gettid(), 0, STASH_BLOCKING);
+
+	if (i < 0)
+		return;
+	memset(&stash[i].info, 0, sizeof(stash[i].info));
+	stash[i].blocked = 0;
+	stash[i].info.si_signo = SIGBUS;
+	stash[i].info.si_code = BUS_MCEERR_AR;
+	stash[i].info.si_addr = (void *)(uintptr_t)hva;
+	stash[i].info.si_addr_lsb = RT_PAGE_SHIFT;
+	stash[i].ready = true;
+	stash_used++;
 }
 
 void ov_signal_guard_left(void)

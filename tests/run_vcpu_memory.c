@@ -189,6 +189,55 @@ static void pre_fault(void)
 	guest_free(&g);
 }
 
+static volatile sig_atomic_t signalled, enough;
+
+static void on_signal(int sig)
+{
+	signalled = sig;
+}
+
+static void *pester(void *arg)
+{
+	while (!enough) {
+		pthread_kill(*(pthread_t *)arg, SIGUSR1);
+		usleep(100);
+	}
+	return NULL;
+}
+
+/* EINTR when nothing was done, else success with what is left. */
+static void pre_fault_signals(void)
+{
+	const uint64_t size = 8192 * PG;
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct kvm_pre_fault_memory range = { 0 };
+	struct guest g = guest_new(0);
+	pthread_t self = pthread_self(), thread;
+	char *mem = map_anon(size);
+	int ret = 0;
+
+	if (!has(&g, KVM_CAP_PRE_FAULT_MEMORY)) {
+		skip(4, "no pre-faulting");
+		guest_free(&g);
+		return;
+	}
+	set_region1(g.vm, 1, 0, DATA_GPA, size, (uintptr_t)mem);
+	sigaction(SIGUSR1, &sa, NULL);
+	pthread_create(&thread, NULL, pester, &self);
+	for (int i = 0; i < 2000 && ret == 0 && range.size == 0; i++) {
+		range = (struct kvm_pre_fault_memory){ .gpa = DATA_GPA, .size = size };
+		ret = ioctl(g.vcpu, KVM_PRE_FAULT_MEMORY, &range) < 0 ? -errno : 0;
+	}
+	enough = 1;
+	pthread_join(thread, NULL);
+	ok(range.size != 0, "a signal ends pre-faulting");
+	is(ret, range.size == size ? -EINTR : 0, "with EINTR unless something was done");
+	is(range.gpa + range.size, DATA_GPA + size, "and says what is left");
+	is(signalled, SIGUSR1, "the handler has run");
+	munmap(mem, size);
+	guest_free(&g);
+}
+
 static uint64_t log_of(struct guest *g)
 {
 	uint64_t bits = 0;
@@ -224,6 +273,7 @@ int main(void)
 	own_accesses();
 	private_memory();
 	pre_fault();
+	pre_fault_signals();
 	dirty_log();
 	return done_testing();
 }
