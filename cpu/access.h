@@ -324,6 +324,9 @@ void cpu_mmio_write_exit(struct cpu *cpu) __attribute__((noreturn));
 u64 cpu_read_descriptor(struct cpu *cpu, u16 selector, unsigned vector, u64 *la);
 void cpu_unpack_descriptor(struct cpu_segment *ret, u16 selector, u64 desc);
 void cpu_load_segment(struct cpu *cpu, unsigned seg, u16 selector);
+/* Protected mode, neither CS nor SS; vector(selector) for what is wrong with it. */
+void cpu_load_data_segment(struct cpu *cpu, unsigned seg, u16 selector, unsigned vector);
+void cpu_load_ldtr(struct cpu *cpu, u16 selector, unsigned vector);
 void cpu_set_accessed(struct cpu *cpu, u64 la, u64 desc);
 /* The code segment of a transfer to privilege cpl; checks done. */
 void cpu_commit_cs(struct cpu *cpu, const struct cpu_segment *cs, unsigned cpl);
@@ -336,6 +339,7 @@ void cpu_drop_segments(struct cpu *cpu);
 
 /* system.c */
 void cpu_write_cr0(struct cpu *cpu, u64 value);
+void cpu_write_cr3(struct cpu *cpu, u64 value);
 void cpu_write_flags(struct cpu *cpu, u64 value, u64 mask);
 u64 cpu_time_stamp(struct cpu *cpu);
 /* 0, -ENOENT: not the CPU's, -EINVAL: #GP. */

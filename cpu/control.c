@@ -5,6 +5,7 @@
 #include "cpu/access.h"
 #include "cpu/ops.h"
 #include "cpu/stack.h"
+#include "cpu/task.h"
 
 /* ---- near ---- */
 
@@ -161,14 +162,10 @@ static struct gate read_gate(struct cpu *cpu, u16 selector, u64 d, u64 la, bool 
 	const unsigned type = d >> 40 & 31, dpl = d >> 45 & 3;
 	struct gate g = { .size = type == 4 ? 2 : 4 };
 	const u16 target = d >> 16 & 0xffff;
-	u64 cs_la, cs_d;
+	u64 cs_la, cs_d, high;
 
-	if (cpu_long_mode(cpu) ? type != 12 : type != 4 && type != 12) {
-		/* Tasks are not switched. */
-		if (!cpu_long_mode(cpu) && (type == 1 || type == 5 || type == 9))
-			cpu_emulation_failure(cpu);
+	if (cpu_long_mode(cpu) ? type != 12 : type != 4 && type != 12)
 		cpu_raise(cpu, CPU_GP, selector & 0xfffc);
-	}
 	if (dpl < cpu->cpl || dpl < (selector & 3))
 		cpu_raise(cpu, CPU_GP, selector & 0xfffc);
 	if (!(d >> 47 & 1))
@@ -178,7 +175,10 @@ static struct gate read_gate(struct cpu *cpu, u16 selector, u64 d, u64 la, bool 
 	if (cpu_long_mode(cpu)) {
 		g.size = 8;
 		g.parameters = 0;
-		g.offset |= cpu_load_system(cpu, la + 8, 4) << 32;
+		high = cpu_load_system(cpu, la + 8, 8);
+		if (high >> 40 & 31)
+			cpu_raise(cpu, CPU_GP, selector & 0xfffc);
+		g.offset |= high << 32;
 	}
 	if (!(target & 0xfffc))
 		cpu_raise(cpu, CPU_GP, 0);
@@ -196,8 +196,9 @@ static struct gate read_gate(struct cpu *cpu, u16 selector, u64 d, u64 la, bool 
 	return g;
 }
 
-static int jump_far(struct cpu *cpu, struct far_pointer p)
+int op_jmpf_i(struct cpu *cpu, const struct cpu_insn *in)
 {
+	const struct far_pointer p = far_operand(cpu, in);
 	struct cpu_segment cs;
 	u64 la, d;
 
@@ -213,18 +214,13 @@ static int jump_far(struct cpu *cpu, struct far_pointer p)
 		check_offset(cpu, &cs, p.offset);
 		cpu_commit_cs(cpu, &cs, cpu->cpl);
 		cpu->rip = p.offset;
-	} else {
+	} else if (!cpu_task_transfer(cpu, p.selector, d, CPU_TASK_JUMP, cpu_next_rip(cpu, in))) {
 		struct gate g = read_gate(cpu, p.selector, d, la, true);
 
 		cpu_commit_cs(cpu, &g.cs, g.cpl);
 		cpu->rip = g.offset;
 	}
 	return CPU_JUMP;
-}
-
-int op_jmpf_i(struct cpu *cpu, const struct cpu_insn *in)
-{
-	return jump_far(cpu, far_operand(cpu, in));
 }
 
 /* A call through a gate to an inner level: its stack, the caller's SS:RSP and parameters. */
@@ -304,7 +300,7 @@ int op_callf_i(struct cpu *cpu, const struct cpu_insn *in)
 		push_return(cpu, in->size, next);
 		cpu_commit_cs(cpu, &cs, cpu->cpl);
 		cpu->rip = p.offset;
-	} else {
+	} else if (!cpu_task_transfer(cpu, p.selector, d, CPU_TASK_CALL, next)) {
 		struct gate g = read_gate(cpu, p.selector, d, la, false);
 
 		if (g.cpl < cpu->cpl)
@@ -469,7 +465,8 @@ int op_iret(struct cpu *cpu, const struct cpu_insn *in)
 	if (cpu->flags & CPU_F_NT) {
 		if (cpu_long_mode(cpu))
 			cpu_raise(cpu, CPU_GP, 0);
-		cpu_emulation_failure(cpu);
+		cpu_task_return(cpu, cpu_next_rip(cpu, in));
+		return CPU_JUMP;
 	}
 	b.rip = cpu_stack_read(cpu, 0, size);
 	selector = (u16)cpu_stack_read(cpu, size, size);

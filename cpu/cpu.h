@@ -371,6 +371,11 @@ struct cpu {
 		bool active, has_error, external, soft;
 		u64 rip;
 	} event;
+	/* A task switch whose segments are still to be loaded, see cpu/task.c. */
+	struct {
+		u32 error;
+		bool active, has_error;
+	} task;
 	u8 local_buffer[1024];
 };
 

@@ -8,6 +8,7 @@
  */
 #include "cpu/block.h"
 #include "cpu/ops.h"
+#include "cpu/task.h"
 
 static bool has_error_code(unsigned vector)
 {
@@ -269,9 +270,9 @@ static void deliver_protected(struct cpu *cpu, unsigned vector, u64 return_rip)
 	if (!(gate >> 47 & 1))
 		cpu_raise(cpu, CPU_NP, gate_error(cpu, vector));
 	if (type == 5) {
-		/* Task gates are refused. */
-		cpu->event.active = false;
-		cpu_emulation_failure(cpu);
+		cpu_task_switch(cpu, gate >> 16 & 0xffff, CPU_TASK_CALL, return_rip, flags,
+				cpu->event.has_error ? &cpu->event.error : NULL);
+		return;
 	}
 	size = type & 8 ? 4 : 2;
 	gate_target(cpu, gate >> 16 & 0xffff, &cs, &cpl);

@@ -33,6 +33,7 @@
 #include "cpu/block.h"
 #include "cpu/debug.h"
 #include "cpu/ops.h"
+#include "cpu/task.h"
 #include "rt/alloc.h"
 
 enum {
@@ -125,6 +126,7 @@ void cpu_leave(struct cpu *cpu, int code)
 	if (code == CPU_LEAVE_EXCEPTION) {
 		cpu_mmio_forget(cpu);
 		cpu->write_count = 0;
+		cpu->task.active = false;
 	}
 	cpu_escape(cpu->escape_sp, code);
 }
@@ -426,6 +428,8 @@ static void boundary(struct cpu *cpu)
 	if (cpu->write_count)
 		cpu_mmio_write_exit(cpu);
 	cpu_unkick(cpu, CPU_STOP_SELF);
+	if (unlikely(cpu->task.active))
+		cpu_task_finish(cpu);
 	if (cpu_deliver_pending(cpu))
 		return;
 	if (cpu->trap_dr6 && cpu->events.interrupt.shadow != 1)

@@ -147,7 +147,8 @@ void cpu_set_null(struct cpu *cpu, unsigned seg, u16 selector)
 	cpu_update_mode(cpu);
 }
 
-static void load_stack(struct cpu *cpu, u16 selector, struct cpu_segment *ret, unsigned cpl, unsigned vector)
+/* A stack segment for privilege cpl. */
+void cpu_load_inner_stack(struct cpu *cpu, u16 selector, struct cpu_segment *ret, unsigned cpl, unsigned vector)
 {
 	u64 la, d;
 
@@ -161,12 +162,6 @@ static void load_stack(struct cpu *cpu, u16 selector, struct cpu_segment *ret, u
 		cpu_raise(cpu, CPU_SS_FAULT, selector & 0xfffc);
 	cpu_set_accessed(cpu, la, d);
 	ret->type |= ACCESSED;
-}
-
-/* The stack segment of a transfer to another privilege. */
-void cpu_load_inner_stack(struct cpu *cpu, u16 selector, struct cpu_segment *ret, unsigned cpl, unsigned vector)
-{
-	load_stack(cpu, selector, ret, cpl, vector);
 }
 
 static void load_real(struct cpu *cpu, unsigned seg, u16 selector)
@@ -186,38 +181,46 @@ static void load_real(struct cpu *cpu, unsigned seg, u16 selector)
 	cpu_update_mode(cpu);
 }
 
-void cpu_load_segment(struct cpu *cpu, unsigned seg, u16 selector)
+void cpu_load_data_segment(struct cpu *cpu, unsigned seg, u16 selector, unsigned vector)
 {
 	struct cpu_segment s;
 	u64 la, d;
 
-	if (!cpu_protected(cpu)) {
-		load_real(cpu, seg, selector);
-		return;
-	}
 	if (!(selector & 0xfffc)) {
-		if (seg == CPU_SS &&
-		    ((cpu->code_key & 3) != CPU_MODE_64 || cpu->cpl == 3 || (selector & 3) != cpu->cpl))
-			cpu_raise(cpu, CPU_GP, 0);
 		cpu_set_null(cpu, seg, selector);
 		return;
 	}
-	if (seg == CPU_SS) {
-		load_stack(cpu, selector, &s, cpu->cpl, CPU_GP);
-	} else {
-		d = cpu_read_descriptor(cpu, selector, CPU_GP, &la);
-		cpu_unpack_descriptor(&s, selector, d);
-		if (!s.s || ((s.type & CODE) && !(s.type & READABLE)))
-			cpu_raise(cpu, CPU_GP, selector & 0xfffc);
-		if (!((s.type & CODE) && (s.type & CONFORMING)) && (s.dpl < cpu->cpl || s.dpl < (selector & 3)))
-			cpu_raise(cpu, CPU_GP, selector & 0xfffc);
-		if (!s.present)
-			cpu_raise(cpu, CPU_NP, selector & 0xfffc);
-		cpu_set_accessed(cpu, la, d);
-		s.type |= ACCESSED;
-	}
+	d = cpu_read_descriptor(cpu, selector, vector, &la);
+	cpu_unpack_descriptor(&s, selector, d);
+	if (!s.s || ((s.type & CODE) && !(s.type & READABLE)))
+		cpu_raise(cpu, vector, selector & 0xfffc);
+	if (!((s.type & CODE) && (s.type & CONFORMING)) && (s.dpl < cpu->cpl || s.dpl < (selector & 3)))
+		cpu_raise(cpu, vector, selector & 0xfffc);
+	if (!s.present)
+		cpu_raise(cpu, CPU_NP, selector & 0xfffc);
+	cpu_set_accessed(cpu, la, d);
+	s.type |= ACCESSED;
 	cpu->seg[seg] = s;
 	cpu_update_mode(cpu);
+}
+
+void cpu_load_segment(struct cpu *cpu, unsigned seg, u16 selector)
+{
+	if (!cpu_protected(cpu)) {
+		load_real(cpu, seg, selector);
+	} else if (seg != CPU_SS) {
+		cpu_load_data_segment(cpu, seg, selector, CPU_GP);
+	} else if (!(selector & 0xfffc)) {
+		if ((cpu->code_key & 3) != CPU_MODE_64 || cpu->cpl == 3 || (selector & 3) != cpu->cpl)
+			cpu_raise(cpu, CPU_GP, 0);
+		cpu_set_null(cpu, seg, selector);
+	} else {
+		struct cpu_segment s;
+
+		cpu_load_inner_stack(cpu, selector, &s, cpu->cpl, CPU_GP);
+		cpu->seg[seg] = s;
+		cpu_update_mode(cpu);
+	}
 }
 
 void cpu_commit_cs(struct cpu *cpu, const struct cpu_segment *cs, unsigned cpl)
@@ -316,29 +319,30 @@ int op_lfs(struct cpu *cpu, const struct cpu_insn *in)
 	return CPU_NEXT;
 }
 
-static void load_system_segment(struct cpu *cpu, unsigned seg, u16 selector)
+/* LDTR and TR: bad is the vector for what is wrong, absent for what is not present. */
+static void load_system_segment(struct cpu *cpu, unsigned seg, u16 selector, unsigned bad, unsigned absent)
 {
 	struct cpu_segment s;
 	u64 la, d;
 
 	if (!(selector & 0xfffc)) {
 		if (seg == CPU_TR)
-			cpu_raise(cpu, CPU_GP, 0);
+			cpu_raise(cpu, bad, 0);
 		cpu_set_null(cpu, seg, selector);
 		return;
 	}
 	if ((selector & 4) || !descriptor_address(cpu, selector, cpu_long_mode(cpu) ? 16 : 8, &la))
-		cpu_raise(cpu, CPU_GP, selector & 0xfffc);
+		cpu_raise(cpu, bad, selector & 0xfffc);
 	d = cpu_load_system(cpu, la, 8);
 	cpu_unpack_descriptor(&s, selector, d);
 	if (s.s || (seg == CPU_LDTR ? s.type != 2 : s.type != 9 && (s.type != 1 || cpu_long_mode(cpu))))
-		cpu_raise(cpu, CPU_GP, selector & 0xfffc);
+		cpu_raise(cpu, bad, selector & 0xfffc);
 	if (!s.present)
-		cpu_raise(cpu, CPU_NP, selector & 0xfffc);
+		cpu_raise(cpu, absent, selector & 0xfffc);
 	if (cpu_long_mode(cpu)) {
 		s.base |= cpu_load_system(cpu, la + 8, 4) << 32;
 		if (!cpu_canonical(cpu, s.base))
-			cpu_raise(cpu, CPU_GP, selector & 0xfffc);
+			cpu_raise(cpu, bad, selector & 0xfffc);
 	}
 	if (seg == CPU_TR) {
 		/* Busy from now on. */
@@ -346,6 +350,11 @@ static void load_system_segment(struct cpu *cpu, unsigned seg, u16 selector)
 		s.type |= 2;
 	}
 	cpu->seg[seg] = s;
+}
+
+void cpu_load_ldtr(struct cpu *cpu, u16 selector, unsigned vector)
+{
+	load_system_segment(cpu, CPU_LDTR, selector, vector, vector);
 }
 
 static void umip(struct cpu *cpu)
@@ -386,7 +395,7 @@ int op_group6(struct cpu *cpu, const struct cpu_insn *in)
 		cpu_raise(cpu, CPU_GP, 0);
 	selector = (u16)cpu_get_operand(cpu, in, 2);
 	if (sub < 4)
-		load_system_segment(cpu, CPU_LDTR + (sub & 1), selector);
+		load_system_segment(cpu, CPU_LDTR + (sub & 1), selector, CPU_GP, CPU_NP);
 	else
 		verify(cpu, selector, sub & 1);
 	return CPU_NEXT;

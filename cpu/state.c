@@ -46,7 +46,7 @@ void cpu_reset(struct cpu *cpu, bool init)
 	cpu->cpl = 0;
 	cpu->halted = false;
 	cpu->trap_dr6 = 0;
-	cpu->event.active = false;
+	cpu->event.active = cpu->task.active = false;
 	cpu->pending = CPU_PENDING_NONE;
 	cpu->deferred = false;
 	cpu->read_count = cpu->read_pos = cpu->write_count = cpu->write_pos = 0;
@@ -75,6 +75,7 @@ void cpu_state_changed(struct cpu *cpu)
 	else
 		cpu->cpl = cpu->flags & CPU_F_VM ? 3 : cpu->seg[CPU_SS].dpl;
 	cpu->insn = NULL;
+	cpu->task.active = false;
 	cpu_flush_memory(cpu);
 	cpu_update_mode(cpu);
 	cpu_attention(cpu);

@@ -126,7 +126,7 @@ void cpu_write_cr0(struct cpu *cpu, u64 v)
 	cpu_update_mode(cpu);
 }
 
-static void write_cr3(struct cpu *cpu, u64 v)
+void cpu_write_cr3(struct cpu *cpu, u64 v)
 {
 	if (cpu_long_mode(cpu)) {
 		if (cpu->cr4 & CR4_PCIDE)
@@ -221,7 +221,7 @@ static void write_cr(struct cpu *cpu, unsigned n, u64 v)
 		cpu->cr2 = v;
 		return;
 	case 3:
-		write_cr3(cpu, v);
+		cpu_write_cr3(cpu, v);
 		return;
 	case 4:
 		write_cr4(cpu, v);
