@@ -12,29 +12,19 @@
  */
 #include <linux/fcntl.h>
 #include <linux/mman.h>
-#include <linux/time_types.h>
 
 #include "device/internal.h"
 #include "device/world.h"
 #include "host/fd.h"
+#include "rt/clock.h"
 #include "rt/self.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
 #include "rt/user.h"
 
-#define NS_PER_SEC 1000000000ULL
-
-static u64 now(void)
-{
-	struct __kernel_timespec ts = { 0, 0 };
-
-	rt_syscall_raw(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, (long)&ts, 0, 0, 0, 0);
-	return (u64)ts.tv_sec * NS_PER_SEC + (u64)ts.tv_nsec;
-}
-
 static void touch_mtime(struct dev_gmem *g)
 {
-	g->mtime = now();
+	g->mtime = rt_clock_coarse();
 }
 
 /* Fill in everything but the descriptors; called before the object is published. */
@@ -44,8 +34,8 @@ static void gmem_setup(struct dev_gmem *g, struct dev_vm *vm)
 	g->vm = vm;
 	g->host.owner = g;
 	g->lease = F_UNLCK;
-	g->ctime = now();
 	touch_mtime(g);
+	g->ctime = g->mtime;
 	g->uid = (u32)rt_syscall_raw(__NR_geteuid, 0, 0, 0, 0, 0, 0);
 	g->gid = (u32)rt_syscall_raw(__NR_getegid, 0, 0, 0, 0, 0, 0);
 }

@@ -19,6 +19,7 @@
 #include "host/fd.h"
 #include "host/peer.h"
 #include "rt/alloc.h"
+#include "rt/clock.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
 
@@ -291,6 +292,7 @@ int dev_init(const struct dev_config *config)
 {
 	dev_config = *config;
 	dev_thread_init();
+	rt_clock_init();
 	dev_forked();
 	return 0;
 }

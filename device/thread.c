@@ -8,9 +8,9 @@
  */
 #include <stdatomic.h>
 #include <asm/prctl.h>
-#include <linux/fcntl.h>
 
 #include "device/thread.h"
+#include "rt/auxv.h"
 #include "rt/syscall.h"
 
 #define TABLE_SIZE	4096U
@@ -24,16 +24,7 @@ static bool can_read_fs;
 
 void dev_thread_init(void)
 {
-	u64 entry[2];
-	long fd = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)"/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0, 0, 0);
-
-	if (rt_is_err(fd))
-		return;
-	while (rt_syscall_raw(__NR_read, fd, (long)entry, sizeof(entry), 0, 0, 0) == sizeof(entry)) {
-		if (entry[0] == AT_HWCAP2_)
-			can_read_fs = entry[1] & HWCAP2_FSGSBASE_;
-	}
-	rt_close((int)fd);
+	can_read_fs = rt_auxv(AT_HWCAP2_) & HWCAP2_FSGSBASE_;
 }
 
 static u64 identity(void)

@@ -16,9 +16,9 @@
  *     mask is inherited by threads and handlers in too many ways to follow.
  */
 #include <linux/auxvec.h>
-#include <linux/fcntl.h>
 
 #include "overlay/overlay.h"
+#include "rt/auxv.h"
 
 #define SLOTS  1024
 #define PROBES 8
@@ -49,21 +49,11 @@ void ov_critical_mask(u64 blocked)
 /* Whether the kernel lets user space read its FS base. */
 void ov_critical_init(void)
 {
-	u64 aux[64];
-	long fd = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)"/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0, 0, 0);
-	long n = rt_is_err(fd) ? 0 : rt_syscall_raw(__NR_read, fd, (long)aux, sizeof(aux), 0, 0, 0);
-
-	if (!rt_is_err(fd))
-		rt_close((int)fd);
 	u64 mask = 0;
 
 	rt_syscall_raw(__NR_rt_sigprocmask, 0, 0, (long)&mask, sizeof(mask), 0, 0);
-	for (long i = 0; i + 1 < n / (long)sizeof(u64); i += 2) {
-		if (aux[i] == AT_HWCAP2) {
-			readable = (aux[i + 1] & HWCAP2_FSGSBASE_) != 0;
-			usable = readable;
-		}
-	}
+	readable = (rt_auxv(AT_HWCAP2) & HWCAP2_FSGSBASE_) != 0;
+	usable = readable;
 	ov_critical_mask(mask);
 }
 
