@@ -72,6 +72,8 @@ struct host_control {
 	_Atomic u32 request;	     /* HOST_REQUEST_*: what peers are asked to do with the range */
 	_Atomic u32 shared;	     /* more than one process may have views: host/peer.h */
 	_Atomic u32 owner_start;     /* start time of the lock's holder, 0 while it is not known */
+	_Atomic u32 allocated;	     /* fallocate(2) has made pages that nobody may have touched yet */
+	_Atomic u32 peers_top;	     /* entries of peers[] from here on have never been used */
 	struct host_peer peers[HOST_PEERS];
 };
 

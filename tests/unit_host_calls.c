@@ -2,6 +2,8 @@
 /*
  * tests/unit_host_calls.c - the program's calls on views: mprotect, mremap, mlock, madvise, fork
  */
+#include <sys/stat.h>
+
 #include "tests/unit_host.h"
 
 #include "host/peer.h"
@@ -117,6 +119,37 @@ static void advices(const char *engine)
 	done(engine, p, PAGES);
 }
 
+static u64 backing_pages(void)
+{
+	struct stat st;
+
+	fstat(file.backing, &st);
+	return (u64)st.st_blocks * 512 / PAGE;
+}
+
+/* A punch that is spared because nothing is there must not be one that has something to do. */
+static void punches(const char *engine)
+{
+	char *p = fresh();
+	u64 before = backing_pages();
+
+	is(host_file_punch(&file, (struct rt_pages){ 100, 2 }), 0, "%s: punch a hole", engine);
+	is(backing_pages(), before, "%s: frees nothing", engine);
+	p[101 * PAGE] = 3;
+	is(host_file_punch(&file, (struct rt_pages){ 100, 1 }), 0, "%s: punch beside a page", engine);
+	is(p[101 * PAGE], 3, "%s: which stays", engine);
+	is(host_file_punch(&file, (struct rt_pages){ 100, 2 }), 0, "%s: punch a page behind a hole", engine);
+	is(backing_pages(), before, "%s: frees it", engine);
+	is(p[101 * PAGE], 0, "%s: and its contents", engine);
+	is(host_file_punch(&file, (struct rt_pages){ 101, 1 }), 0, "%s: punch what was read only", engine);
+	is(backing_pages(), before, "%s: frees it", engine);
+	is(host_file_allocate(&file, (struct rt_pages){ 100, 8 }), 0, "%s: allocate", engine);
+	is(backing_pages(), before + 8, "%s: takes memory", engine);
+	is(host_file_punch(&file, (struct rt_pages){ 100, 8 }), 0, "%s: punch what was never touched", engine);
+	is(backing_pages(), before, "%s: frees it", engine);
+	done(engine, p, PAGES);
+}
+
 static void own_guards(const char *engine)
 {
 	char *p = fresh();
@@ -220,6 +253,7 @@ static void all(const char *engine)
 	remaps(engine);
 	locks(engine);
 	advices(engine);
+	punches(engine);
 	own_guards(engine);
 #ifdef __SANITIZE_THREAD__
 	/* The sanitizer maps memory of its own into the child's holes before we come to it. */
