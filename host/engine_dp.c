@@ -20,22 +20,34 @@
  * entries in until the marker is there: zap and poison until it succeeds.
  * The kernel poisons within one VMA only and answers ENOENT across a seam
  * (made by the program's mprotect or madvise): halve until it fits.
+ * The zap of a single page is saved where it is likely to find nothing: then the
+ * marker is tried first (DP-4).
  *
  * DP-1  D is registered before entries are zapped; markers are complete before A is.
  * DP-2  The descriptor is hidden: closing it would open every closed region.
  * DP-3  fork(2) drops registrations: views are not inherited, a child maps its own.
+ * DP-4  Poisoning does not flush TLBs, so it may do without a zap only where a page without an
+ *	 entry is in no TLB.  Whatever takes entries away under the table lock or the file lock has
+ *	 flushed before it lets go; reclaim flushes in batches, later, which a zap makes up
+ *	 for.  It takes pages of a memfd from their users only to swap them out, so a machine without
+ *	 swap needs no zap; it is asked at the start.
  */
 #include <linux/fcntl.h>
 #include <linux/mman.h>
+#include <linux/sysinfo.h>
 
 #include "host/engine.h"
 #include "host/fd.h"
 #include "uapi/mm.h"
 
+/* After a page that had an entry so many are zapped without trying: a vain attempt costs as much as a vain zap. */
+#define ENTRIES_FOR 15
+
 /* A zap leaves guard markers, which the program may have put there by itself. */
 #define STUCK_MAX 16
 
 static int uffd = -1;
+static bool swapless; /* DP-4 */
 
 static long uffd_ioctl(unsigned long cmd, void *arg, bool sure)
 {
@@ -115,7 +127,10 @@ static int dp_init(void)
 				  .features = UFFD_FEATURE_SIGBUS | UFFD_FEATURE_MISSING_SHMEM |
 					      UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_POISON };
 	long fd = rt_syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), ret;
+	struct sysinfo info = { .totalswap = 1 };
 
+	rt_syscall_raw(__NR_sysinfo, (long)&info, 0, 0, 0, 0, 0);
+	swapless = !info.totalswap;
 	if (fd < 0)
 		return (int)fd;
 	ret = rt_syscall(__NR_ioctl, fd, UFFDIO_API, &api);
@@ -189,9 +204,31 @@ static int dp_close(struct host_view *v, u64 first, u64 count, bool undo)
 	return ret;
 }
 
+/*
+ * Whether a page has an entry is not known; it is likely to be as with the last ones.  Programs that do not touch
+ * pages between conversions are spared the zap, others most of the vain attempts.
+ */
+static bool mark_at_once(struct host_file *file, u64 addr)
+{
+	u64 done;
+
+	if (file->entries_met) {
+		file->entries_met--;
+		return false;
+	}
+	if (poison_once(addr, RT_PAGE_SIZE, &done) == 0)
+		return true;
+	file->entries_met = ENTRIES_FOR;
+	return false;
+}
+
 static int dp_mark(struct host_view *v, struct rt_pages pages)
 {
-	return poison(view_addr(v, pages.first), pages.count << RT_PAGE_SHIFT, true);
+	u64 start = view_addr(v, pages.first);
+
+	if (pages.count == 1 && swapless && mark_at_once(v->file, start))
+		return 0;
+	return poison(start, pages.count << RT_PAGE_SHIFT, true);
 }
 
 static void dp_clear(struct host_view *v, struct rt_pages pages)

@@ -124,6 +124,7 @@ static int map_window(struct host_file *file, u64 size, int deny)
 	file->views = 0;
 	file->peer = -1;
 	file->helper_stack = NULL;
+	file->entries_met = 0;
 	file->map_backing = file->map_deny = -1;
 	file->guest = NULL;
 	file->guest_lock = (struct rt_lock)RT_LOCK_INIT;

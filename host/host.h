@@ -93,6 +93,7 @@ struct host_file {
 	void *helper_stack;	/* of the thread that serves it; NULL without */
 	struct host_guest *_Atomic guest; /* windows of the guest's view, host/guest.c */
 	struct rt_lock guest_lock;
+	u32 entries_met;	/* host/engine_dp.c: so many pages to be marked are expected to have an entry */
 	int map_backing, map_deny; /* host/engine_eg.c: what its views are mapped from, hidden; -1 without views */
 };
 

@@ -31,6 +31,32 @@ static void single_page(const char *engine)
 	host_file_fini(&file);
 }
 
+/* DP-4: whether a page is touched between conversions, and whether it is expected to be, makes no difference. */
+static void touched_or_not(const char *engine)
+{
+	unsigned readable = 0, lost = 0;
+	struct host_file file;
+	char *p;
+
+	file_new(&file, REGION, false);
+	p = map(&file, REGION, 0);
+	for (unsigned i = 0; i < 200; i++) {
+		u64 page = i * 7 % 16;
+
+		if (i % 64 < 32 || i % 5 == 0)
+			p[page * PAGE] = (char)(page + 1);
+		convert(&file, page, 1, true);
+		readable += load(p + page * PAGE) != SIGBUS || peek(p + page * PAGE, 1) != -EFAULT;
+		convert(&file, page, 1, false);
+		lost += i >= 16 && p[page * PAGE] != (char)(page + 1);
+	}
+	is(readable, 0, "%s: pages are refused, touched before or not", engine);
+	is(lost, 0, "%s: and keep their contents", engine);
+	is(audit(&file), 0, "%s: audit", engine);
+	is(host_munmap(p, REGION), 0, "%s: unmap", engine);
+	host_file_fini(&file);
+}
+
 static void ranges(const char *engine)
 {
 	struct host_file file;
@@ -124,6 +150,7 @@ static void all(const char *engine)
 	u64 live = rt_alloc_live();
 
 	single_page(engine);
+	touched_or_not(engine);
 	ranges(engine);
 	several_views(engine);
 	huge(engine);
