@@ -6,6 +6,8 @@
  * of object (EINVAL on /dev/kvm, ENOTTY on a VM or a guest_memfd), argument
  * readable (EFAULT), then the handler's own checks.
  */
+#include <stdatomic.h>
+
 #include "device/internal.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
@@ -47,13 +49,22 @@ static bool gate_open(enum gate gate, struct dev_object *obj)
 	return false;
 }
 
+/* Where the table was found to have a command of that low byte last: a guess. */
+static _Atomic u16 found_at[DEV_KINDS][256];
+
 static const struct ioctl_entry *find_entry(struct dev_object *obj, u32 cmd)
 {
-	for (size_t i = 0; i < RT_ARRAY_SIZE(ioctl_table); i++) {
-		const struct ioctl_entry *e = &ioctl_table[i];
+	_Atomic u16 *guess = &found_at[obj->kind][cmd & 0xff];
+	const struct ioctl_entry *e = &ioctl_table[atomic_load_explicit(guess, memory_order_relaxed)];
 
-		if (e->kind == obj->kind && e->cmd == cmd)
-			return gate_open(e->gate, obj) ? e : NULL;
+	if (e->kind == obj->kind && e->cmd == cmd)
+		return gate_open(e->gate, obj) ? e : NULL;
+	for (size_t i = 0; i < RT_ARRAY_SIZE(ioctl_table); i++) {
+		e = &ioctl_table[i];
+		if (e->kind != obj->kind || e->cmd != cmd)
+			continue;
+		atomic_store_explicit(guess, (u16)i, memory_order_relaxed);
+		return gate_open(e->gate, obj) ? e : NULL;
 	}
 	return NULL;
 }

@@ -197,6 +197,8 @@ int host_peer_attach(struct host_file *file)
 		peer->helper = HOST_NO_HELPER;
 		peer->start = host_process_start();
 		peer->failed = peer->done = peer->asked;
+		if (control->peers_top <= (u32)i)
+			control->peers_top = (u32)i + 1;
 		peer->pid = (u32)rt_getpid();
 		file->peer = i;
 	}
@@ -327,7 +329,9 @@ static int ask_all(struct host_file *file, u32 request)
 
 static bool any_peer(const struct host_file *file)
 {
-	for (int i = 0; i < HOST_PEERS; i++) {
+	int top = (int)file->control->peers_top;
+
+	for (int i = 0; i < top; i++) {
 		if (is_peer(file, i))
 			return true;
 	}
