@@ -11,6 +11,8 @@
 # where the archive is and is not changed.  Exit status 77 and one line on
 # stderr when the package or what it needs cannot be had.
 set -u
+# The kernel's makefiles are not part of a make that runs this: its O= is another's build directory.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL O
 
 unavailable() {
 	echo "$1" >&2
