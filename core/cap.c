@@ -7,6 +7,7 @@
  */
 #include "core/limits.h"
 #include "core/profile.h"
+#include "core/vm.h"
 #include "uapi/kvm_irq.h"
 
 bool core_sys_has_gmem(const struct core_sys *sys)
@@ -193,6 +194,11 @@ static u64 quirks(const struct core_sys *sys, int scope)
 	return CORE_QUIRKS;
 }
 
+static u64 apic_bus_cycles(const struct core_sys *sys, int scope)
+{
+	return CORE_APIC_BUS_CYCLE_NS;
+}
+
 static u64 irq_routes(const struct core_sys *sys, int scope)
 {
 	return KVM_MAX_IRQ_ROUTES;
@@ -217,6 +223,13 @@ int core_cap(const struct core_sys *sys, int scope, u32 cap)
 #undef CAP_OTHER
 	}
 	return 0;
+}
+
+int core_vm_cap(const struct core_vm *vm, u32 cap)
+{
+	if (cap == KVM_CAP_X86_APIC_BUS_CYCLES_NS)
+		return (int)core_vm_apic_cycle_ns(vm);
+	return core_cap(vm->sys, (int)vm->type, cap);
 }
 
 const struct core_cap_info core_caps[] = {

@@ -16,6 +16,8 @@
 #define CORE_QUIRKS \
 	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE | KVM_X86_QUIRK_OUT_7E_INC_RIP |                \
 	 KVM_X86_QUIRK_SLOT_ZAP_ALL)
+#define CORE_APIC_BUS_CYCLE_NS	1ULL
+#define CORE_APIC_COUNT_MAX	(0xffffffffULL * 128) /* a local APIC's counter and its divider */
 #define CORE_DIRTY_RING_MIN	1024U	    /* bytes: KVM_DIRTY_RING_RSVD_ENTRIES */
 #define CORE_DIRTY_RING_MAX	(65536U * 16) /* KVM_DIRTY_RING_MAX_ENTRIES */
 #define CORE_GPA_BITS_SHADOW	52U	    /* guest physical address bits without two-dimensional paging */

@@ -96,6 +96,26 @@ static int set_max_vcpu_id(struct core_vm *vm, const struct kvm_enable_cap *args
 	return 0;
 }
 
+u64 core_vm_apic_cycle_ns(const struct core_vm *vm)
+{
+	return vm->apic_cycle_ns ? vm->apic_cycle_ns : CORE_APIC_BUS_CYCLE_NS;
+}
+
+/* The longest that a local APIC's timer can be set to has to fit into 64 bits of nanoseconds. */
+static int set_apic_cycle(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err)
+{
+	u64 ns = args->args[0];
+
+	if (!ns || ns > ~0ULL / CORE_APIC_COUNT_MAX)
+		return core_refuse(err, RULE_APIC_CYCLE, 0, "args[0]", ns, ~0ULL / CORE_APIC_COUNT_MAX);
+	if (!vm->irqchip)
+		return core_refuse(err, RULE_IRQCHIP_NONE, 0, "interrupt controller", 0, 0);
+	if (vm->has_vcpus)
+		return core_refuse(err, RULE_BEFORE_VCPUS, 0, "vCPUs", 1, 0);
+	vm->apic_cycle_ns = ns;
+	return 0;
+}
+
 int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err)
 {
 	int ret;
@@ -125,6 +145,11 @@ int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, st
 	case KVM_CAP_DISABLE_QUIRKS:
 		vm->quirks_off |= args->args[0] & CORE_QUIRKS;
 		return 0;
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		vm->platform_info_hidden = !args->args[0];
+		return 0;
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		return set_apic_cycle(vm, args, err);
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		ret = check_mask(args, KVM_MSR_EXIT_REASON_VALID_MASK, err);
 		if (ret == 0)

@@ -62,6 +62,8 @@ struct core_vm {
 	u64 quirks_off;	      /* KVM_CAP_DISABLE_QUIRKS2's args[0] */
 	bool triple_fault_event; /* KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	u32 msr_exits;	      /* KVM_CAP_X86_USER_SPACE_MSR: KVM_MSR_EXIT_REASON_* */
+	bool platform_info_hidden; /* KVM_CAP_MSR_PLATFORM_INFO */
+	u64 apic_cycle_ns;    /* KVM_CAP_X86_APIC_BUS_CYCLES_NS's args[0]; 0: not set */
 	bool has_vcpus;
 	u32 boot_id;	      /* the vCPU that starts running */
 	u32 max_vcpu_id;      /* KVM_CAP_MAX_VCPU_ID's args[0]; 0: not set */
@@ -126,6 +128,9 @@ u64 core_vm_attributes(const struct core_vm *vm, u64 gfn);
 int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err);
 /* Ids are below this. */
 u32 core_vm_max_vcpu_id(const struct core_vm *vm);
+u64 core_vm_apic_cycle_ns(const struct core_vm *vm);
+/* KVM_CHECK_EXTENSION on a VM. */
+int core_vm_cap(const struct core_vm *vm, u32 cap);
 int core_vm_set_nr_mmu_pages(struct core_vm *vm, u64 pages, struct core_err *err);
 int core_vm_create_irqchip(struct core_vm *vm, struct core_err *err);
 /* KVM_CREATE_VCPU: the kernel's checks but for an id that exists.  nr: vCPUs that there are. */

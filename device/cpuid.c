@@ -191,6 +191,15 @@ void dev_cpuid_answer(struct dev_vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 		out[3] &= ~APIC_BIT;
 }
 
+#define PV_LEAF 0x40000001
+
+bool dev_pv_has(struct dev_vcpu *v, unsigned bit)
+{
+	const struct kvm_cpuid_entry2 *e = v->pv_enforced ? find_leaf(v, PV_LEAF, 0) : NULL;
+
+	return !v->pv_enforced || (e && (e->eax >> bit & 1));
+}
+
 /* Virtual address bits decide what is canonical: 0, 48 or 57. */
 static bool legal_table(const struct kvm_cpuid_entry2 *entries, u32 n)
 {

@@ -53,6 +53,9 @@ extern const struct cpu_bus dev_cpu_bus;
 /* device/cpuid.c */
 void dev_cpuid_answer(struct dev_vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 
+/* Whether the guest may use a paravirtual feature, by its bit in CPUID leaf 0x40000001. */
+bool dev_pv_has(struct dev_vcpu *v, unsigned bit);
+
 /* device/msr.c; host: the program asks, not the guest. */
 enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret);
 enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value);
@@ -86,7 +89,7 @@ int dev_events_set(struct dev_vcpu *v, const struct kvm_vcpu_events *in, struct 
 /* device/pvclock.c; enter: between world_enter() and the guest. */
 u64 dev_clock_read(const struct dev_vm *vm, u64 tsc);
 void dev_pvclock_enter(struct dev_vcpu *v);
-bool dev_pvclock_rdmsr(const struct dev_vcpu *v, u32 msr, u64 *ret);
+bool dev_pvclock_rdmsr(struct dev_vcpu *v, u32 msr, u64 *ret);
 bool dev_pvclock_wrmsr(struct dev_vcpu *v, u32 msr, bool host, u64 value);
 
 /* device/clock.c */

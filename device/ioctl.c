@@ -142,6 +142,6 @@ bool dev_cap_fast(const struct dev_object *obj, u64 arg, long *ret)
 	}
 	if (obj->kind != DEV_VM || vm->core.dead || vm->mm != dev_mm())
 		return false;
-	*ret = core_cap(&dev_config.sys, (int)vm->core.type, (u32)arg);
+	*ret = core_vm_cap(&vm->core, (u32)arg);
 	return true;
 }

@@ -89,6 +89,11 @@ static void timer_changed(struct lapic *apic)
 	irq_timer_changed(cpu_of_lapic(apic)->chip, apic->timer.deadline);
 }
 
+static void timer_needed(struct lapic *apic)
+{
+	irq_thread_start(cpu_of_lapic(apic)->chip);
+}
+
 static u64 now(struct lapic *apic)
 {
 	return irq_now();
@@ -106,13 +111,20 @@ static u64 guest_tsc_khz(struct lapic *apic)
 	return cpu_of_lapic(apic)->v->tsc_khz;
 }
 
+static u64 bus_cycle_ns(struct lapic *apic)
+{
+	return core_vm_apic_cycle_ns(&cpu_of_lapic(apic)->v->vm->core);
+}
+
 static const struct lapic_sink sink = {
 	.ipi = send_ipi,
 	.eoi = ended,
 	.timer_changed = timer_changed,
+	.timer_needed = timer_needed,
 	.now = now,
 	.tsc = guest_tsc,
 	.tsc_khz = guest_tsc_khz,
+	.cycle_ns = bus_cycle_ns,
 };
 
 /* ---- interrupts ---- */

@@ -74,9 +74,11 @@ struct lapic_sink {
 	/* The end of an interrupt; level: I/O APICs want to hear of it. */
 	void (*eoi)(struct lapic *apic, u8 vector, bool level);
 	void (*timer_changed)(struct lapic *apic);
+	void (*timer_needed)(struct lapic *apic); /* before the clock is read: what takes long once.  May be NULL. */
 	u64 (*now)(struct lapic *apic); /* ns */
 	u64 (*tsc)(struct lapic *apic); /* the guest's, and its rate */
 	u64 (*tsc_khz)(struct lapic *apic);
+	u64 (*cycle_ns)(struct lapic *apic); /* of the bus clock; NULL: 1 */
 };
 
 enum lapic_timer_mode { LAPIC_ONESHOT, LAPIC_PERIODIC, LAPIC_TSC_DEADLINE };

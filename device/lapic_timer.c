@@ -2,7 +2,7 @@
 /*
  * device/lapic_timer.c - the local APIC's timer
  *
- * The bus clock runs at 1 GHz as KVM's, so a count is nanoseconds by the divider.  A running timer is
+ * The bus clock runs at 1 GHz as KVM's unless the program sets it; a count is cycles by the divider.  A running timer is
  * a deadline; nothing counts.
  */
 #include "device/lapic.h"
@@ -18,9 +18,15 @@ static u32 divider_of(u32 tdcr)
 	return 1U << ((code + 1) & 7);
 }
 
-static u64 to_ns(const struct lapic *apic, u32 count)
+/* Of one count. */
+static u64 step_ns(struct lapic *apic)
 {
-	return (u64)count * divider_of(lapic_get(apic, LAPIC_TDCR));
+	return divider_of(lapic_get(apic, LAPIC_TDCR)) * (apic->sink->cycle_ns ? apic->sink->cycle_ns(apic) : 1);
+}
+
+static u64 to_ns(struct lapic *apic, u32 count)
+{
+	return (u64)count * step_ns(apic);
 }
 
 static void arm(struct lapic *apic, u64 deadline)
@@ -77,7 +83,7 @@ static u64 left(struct lapic *apic)
 
 u32 lapic_timer_count(struct lapic *apic)
 {
-	return (u32)(left(apic) / divider_of(lapic_get(apic, LAPIC_TDCR)));
+	return (u32)(left(apic) / step_ns(apic));
 }
 
 /* Count down from the initial count; the first time from count, which a restored state has in the middle. */
@@ -93,6 +99,8 @@ void lapic_timer_start(struct lapic *apic, u32 count)
 		lapic_timer_stop(apic);
 		return;
 	}
+	if (apic->sink->timer_needed)
+		apic->sink->timer_needed(apic);
 	if (!first && apic->timer.mode == LAPIC_PERIODIC)
 		first = apic->timer.period;
 	arm(apic, apic->sink->now(apic) + rt_min(first, apic->timer.period));

@@ -121,6 +121,8 @@ enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret)
 		*ret = v->power_ctl;
 		return CPU_MSR_OK;
 	case MSR_PLATFORM_INFO:
+		if (!host && v->vm->core.platform_info_hidden)
+			return CPU_MSR_GP;
 		*ret = v->has_platform_info ? v->platform_info : CPUID_FAULTING;
 		return CPU_MSR_OK;
 	}

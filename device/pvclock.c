@@ -16,6 +16,8 @@
 #include "rt/syscall.h"
 #include "rt/user.h"
 
+#define FEATURE_CLOCKSOURCE  0
+#define FEATURE_CLOCKSOURCE2 3
 #define MSR_WALL_CLOCK_OLD  0x11
 #define MSR_SYSTEM_TIME_OLD 0x12
 #define MSR_WALL_CLOCK	    0x4b564d00
@@ -115,8 +117,16 @@ static void write_wall(struct dev_vcpu *v, u64 gpa)
 	write_guest(v, gpa, &wall.version, sizeof(wall.version));
 }
 
-bool dev_pvclock_rdmsr(const struct dev_vcpu *v, u32 msr, u64 *ret)
+/* The old MSRs are one feature, the new ones another; the kernel asks of the program's accesses, too. */
+static bool offered(struct dev_vcpu *v, u32 msr)
 {
+	return dev_pv_has(v, msr == MSR_WALL_CLOCK || msr == MSR_SYSTEM_TIME ? FEATURE_CLOCKSOURCE2 : FEATURE_CLOCKSOURCE);
+}
+
+bool dev_pvclock_rdmsr(struct dev_vcpu *v, u32 msr, u64 *ret)
+{
+	if (!offered(v, msr))
+		return false;
 	switch (msr) {
 	case MSR_WALL_CLOCK_OLD:
 	case MSR_WALL_CLOCK:
@@ -132,6 +142,8 @@ bool dev_pvclock_rdmsr(const struct dev_vcpu *v, u32 msr, u64 *ret)
 
 bool dev_pvclock_wrmsr(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 {
+	if (!offered(v, msr))
+		return false;
 	switch (msr) {
 	case MSR_WALL_CLOCK_OLD:
 	case MSR_WALL_CLOCK:

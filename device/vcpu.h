@@ -88,6 +88,7 @@ struct dev_vcpu {
 	u64 tsc_base; /* the CPU's offset less what the guest made of it: IA32_TSC_ADJUST is the difference */
 	u64 ucode_rev, platform_info, hwcr, power_ctl;
 	bool has_platform_info;
+	bool pv_enforced; /* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	u64 pv_time;   /* MSR_KVM_SYSTEM_TIME */
 	u64 pv_offset; /* the counter's, and the VM's clock, that the guest was told */
 	u32 pv_seen, pv_version;

@@ -10,7 +10,7 @@
 
 long dev_vm_check_extension(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
-	return arg > 0x7fffffff ? 0 : core_cap(&dev_config.sys, (int)dev_to_vm(obj)->core.type, (u32)arg);
+	return arg > 0x7fffffff ? 0 : core_vm_cap(&dev_to_vm(obj)->core, (u32)arg);
 }
 
 /* The file behind a descriptor, as fget() and the file operations' address tell the kernel. */

@@ -508,8 +508,35 @@ static void test_refusals(void)
 	close(kvm);
 }
 
+static int set_cycle(int vm, uint64_t ns)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_APIC_BUS_CYCLES_NS, .args = { ns } };
+
+	return error_of(ioctl(vm, KVM_ENABLE_CAP, &cap));
+}
+
+static void test_bus_cycle(void)
+{
+	int kvm = kvm_open(), vm = vm_new(kvm, 0), vcpu;
+
+	is(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_APIC_BUS_CYCLES_NS), 1, "a bus cycle is 1 ns");
+	is(set_cycle(vm, 0), EINVAL, "it cannot be 0");
+	is(set_cycle(vm, 1ULL << 40), EINVAL, "nor so long that a count overflows");
+	is(set_cycle(vm, 40), ENXIO, "nor set without an interrupt controller");
+	ioctl(vm, KVM_CREATE_IRQCHIP, 0);
+	is(set_cycle(vm, 40), 0, "with one it can");
+	is(ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_X86_APIC_BUS_CYCLES_NS), 40, "the VM says so");
+	is(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_APIC_BUS_CYCLES_NS), 1, "for itself");
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	is(set_cycle(vm, 10), EINVAL, "with a vCPU it is too late");
+	close(vcpu);
+	close(vm);
+	close(kvm);
+}
+
 int main(void)
 {
+	test_bus_cycle();
 	test_refusals();
 	test_apic_timer();
 	test_pit();

@@ -206,6 +206,81 @@ static void msrs(void)
 	guest_free(&g);
 }
 
+static long long adjust_of(struct guest *g)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry e;
+	} m = { .head.nmsrs = 1, .e = { .index = 0x3b } };
+
+	ioctl(g->vcpu, KVM_GET_MSRS, &m);
+	return (long long)m.e.data;
+}
+
+static void tsc_offset(void)
+{
+	struct guest g = guest_new(0);
+	uint64_t offset = 0, want = 1ULL << 50;
+	struct kvm_device_attr attr = { .group = 1, .attr = 1, .addr = 8 };
+
+	FAILS(ioctl(g.vcpu, KVM_HAS_DEVICE_ATTR, &attr), ENXIO, "a vCPU has one group of attributes");
+	attr.group = KVM_VCPU_TSC_CTRL;
+	FAILS(ioctl(g.vcpu, KVM_HAS_DEVICE_ATTR, &attr), ENXIO, "with one attribute");
+	attr.attr = KVM_VCPU_TSC_OFFSET;
+	is(ioctl(g.vcpu, KVM_HAS_DEVICE_ATTR, &attr), 0, "its counter's offset");
+	FAILS(ioctl(g.vcpu, KVM_GET_DEVICE_ATTR, &attr), EFAULT, "which goes somewhere");
+	FAILS(ioctl(g.vcpu, KVM_SET_DEVICE_ATTR, &attr), EFAULT, "and comes from somewhere");
+	attr.addr = (uintptr_t)&want;
+	is(ioctl(g.vcpu, KVM_SET_DEVICE_ATTR, &attr), 0, "it is set");
+	attr.addr = (uintptr_t)&offset;
+	is(ioctl(g.vcpu, KVM_GET_DEVICE_ATTR, &attr), 0, "and read");
+	is(offset, want, "as it was set");
+	is(adjust_of(&g), 0, "without IA32_TSC_ADJUST");
+	RUN(&g, 0x0f, 0x31, OP_HLT);
+	ok(regs_of(&g).rdx >= 1U << 18, "the guest's counter follows");
+	guest_free(&g);
+}
+
+/* What CPUID does not offer is not there, for guests that are told so. */
+static void pv_features(void)
+{
+	struct guest g = guest_new(0);
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MAX_VCPU_ID, .args = { 1 } };
+	struct kvm_sregs s;
+
+	ioctl(g.vcpu, KVM_GET_SREGS, &s);
+	s.idt.limit = 0;
+	ioctl(g.vcpu, KVM_SET_SREGS, &s);
+	RUN(&g, 0xb9, 1, 0x4d, 0x56, 0x4b, 0x0f, 0x32, OP_HLT); /* rdmsr of SYSTEM_TIME */
+	is(g.run->exit_reason, KVM_EXIT_HLT, "kvmclock's MSRs are there without CPUID");
+	FAILS(ioctl(g.vcpu, KVM_ENABLE_CAP, &cap), EINVAL, "not every capability is a vCPU's");
+	cap.cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID;
+	cap.flags = 1;
+	FAILS(ioctl(g.vcpu, KVM_ENABLE_CAP, &cap), EINVAL, "flags are 0");
+	cap.flags = 0;
+	is(ioctl(g.vcpu, KVM_ENABLE_CAP, &cap), 0, "CPUID is made to count");
+	RUN(&g, 0xb9, 1, 0x4d, 0x56, 0x4b, 0x0f, 0x32, OP_HLT);
+	is(g.run->exit_reason, KVM_EXIT_SHUTDOWN, "and they are #GP");
+	guest_free(&g);
+}
+
+static void platform_info(void)
+{
+	struct guest g = guest_new(0);
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MSR_PLATFORM_INFO };
+	struct kvm_sregs s;
+
+	ioctl(g.vcpu, KVM_GET_SREGS, &s);
+	s.idt.limit = 0;
+	ioctl(g.vcpu, KVM_SET_SREGS, &s);
+	RUN(&g, 0xb9, 0xce, 0, 0, 0, 0x0f, 0x32, OP_HLT);
+	is(g.run->exit_reason, KVM_EXIT_HLT, "a guest reads PLATFORM_INFO");
+	is(ioctl(g.vm, KVM_ENABLE_CAP, &cap), 0, "it is taken away");
+	RUN(&g, 0xb9, 0xce, 0, 0, 0, 0x0f, 0x32, OP_HLT);
+	is(g.run->exit_reason, KVM_EXIT_SHUTDOWN, "and reading it is #GP");
+	guest_free(&g);
+}
+
 static void others(void)
 {
 	struct guest g = guest_new(0);
@@ -244,6 +319,9 @@ int main(void)
 	events();
 	cpuid();
 	msrs();
+	tsc_offset();
+	pv_features();
+	platform_info();
 	others();
 	return done_testing();
 }

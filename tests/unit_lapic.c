@@ -51,7 +51,20 @@ static u64 get_khz(struct lapic *apic)
 	return 2000000;
 }
 
-static const struct lapic_sink sink = { on_ipi, on_eoi, on_timer, get_now, get_tsc, get_khz };
+static u64 cycle = 1;
+
+static u64 get_cycle(struct lapic *apic)
+{
+	return cycle;
+}
+
+static const struct lapic_sink sink = { .ipi = on_ipi,
+					.eoi = on_eoi,
+					.timer_changed = on_timer,
+					.now = get_now,
+					.tsc = get_tsc,
+					.tsc_khz = get_khz,
+					.cycle_ns = get_cycle };
 
 static struct lapic fresh(u32 id, u64 base)
 {
@@ -271,6 +284,20 @@ static void test_state(void)
 	is(reg(&other, LAPIC_ID), 2U << 24, "back to xAPIC, as only user space can: the old form");
 }
 
+static void test_bus_clock(void)
+{
+	struct lapic apic = fresh(0, BASE);
+
+	cycle = 40;
+	lapic_write(&apic, LAPIC_LVTT, 0x10040);
+	lapic_write(&apic, LAPIC_TDCR, 0x0);
+	lapic_write(&apic, LAPIC_TMICT, 1000);
+	is(apic.timer.deadline, clock_ns + 1000 * 2 * 40, "a slow bus clock makes the timer slow");
+	clock_ns += 100 * 2 * 40;
+	is(reg(&apic, LAPIC_TMCCT), 900, "and its count");
+	cycle = 1;
+}
+
 int main(void)
 {
 	test_reset();
@@ -281,5 +308,6 @@ int main(void)
 	test_timer();
 	test_tsc_deadline();
 	test_state();
+	test_bus_clock();
 	return done_testing();
 }

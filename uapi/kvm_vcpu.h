@@ -166,6 +166,16 @@ struct kvm_msrs {
 	struct kvm_msr_entry entries[];
 };
 
+#define KVM_VCPU_TSC_CTRL   0 /* a group of attributes */
+#define KVM_VCPU_TSC_OFFSET 0
+
+struct kvm_device_attr {
+	__u32 flags;
+	__u32 group;
+	__u64 attr;
+	__u64 addr;
+};
+
 struct kvm_msr_filter_range {
 	__u32 flags;
 	__u32 nmsrs;
@@ -523,6 +533,9 @@ struct kvm_clock_data {
 #define KVM_RESET_DIRTY_RINGS	       _IO(KVMIO, 0xc7)
 #define KVM_GET_SREGS2		       _IOR(KVMIO, 0xcc, struct kvm_sregs2)
 #define KVM_SET_SREGS2		       _IOW(KVMIO, 0xcd, struct kvm_sregs2)
+#define KVM_SET_DEVICE_ATTR	       _IOW(KVMIO, 0xe1, struct kvm_device_attr)
+#define KVM_GET_DEVICE_ATTR	       _IOW(KVMIO, 0xe2, struct kvm_device_attr)
+#define KVM_HAS_DEVICE_ATTR	       _IOW(KVMIO, 0xe3, struct kvm_device_attr)
 #define KVM_GET_XSAVE2		       _IOR(KVMIO, 0xcf, struct kvm_xsave)
 #define KVM_PRE_FAULT_MEMORY	       _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
 
