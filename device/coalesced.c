@@ -2,12 +2,15 @@
 /*
  * device/coalesced.c - writes to devices that are gathered in a ring
  *
- * The kernel has one ring a VM, which every vCPU's mapping shows.  Here each
- * vCPU's descriptor has pages of its own, and the ring is the first vCPU's: the one that programs use.
+ * A VM has one ring, which every vCPU's mapping shows.  Each vCPU's descriptor has pages of its own: the ring
+ * is the first vCPU's page, which takes the place of the others' in their mappings.
  */
+#include <linux/mman.h>
+
 #include "device/internal.h"
 #include "device/world.h"
 #include "rt/string.h"
+#include "rt/syscall.h"
 
 #define RING_MAX ((RT_PAGE_SIZE - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio))
 
@@ -50,6 +53,22 @@ bool dev_coalesce(struct dev_vcpu *v, u64 addr, const void *data, unsigned len, 
 	}
 	rt_unlock(&vm->ring_lock);
 	return done;
+}
+
+/* The head of the list stays what it is while there is a vCPU.  On failure a ring shows that stays empty. */
+void dev_vcpu_show_ring(struct dev_vcpu *v, void *addr, u64 first, u64 pages, int prot)
+{
+	const u64 at = KVM_COALESCED_MMIO_PAGE_OFFSET;
+	struct dev_vcpu *owner = v->vm->vcpus;
+	char *ring = (char *)owner->run + at * RT_PAGE_SIZE, *to = (char *)addr + (at - first) * RT_PAGE_SIZE;
+
+	if (owner == v || at < first || at - first >= pages)
+		return;
+	/* Of size 0: a second mapping of the same pages. */
+	if (rt_is_err(rt_syscall_raw(__NR_mremap, (long)ring, 0, RT_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, (long)to, 0)))
+		return;
+	if (prot != (PROT_READ | PROT_WRITE))
+		rt_syscall_raw(__NR_mprotect, (long)to, RT_PAGE_SIZE, prot, 0, 0, 0);
 }
 
 long dev_vm_register_coalesced(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)

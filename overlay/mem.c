@@ -9,16 +9,22 @@
 #include "overlay/overlay.h"
 
 /* The pages are the descriptor's own; of the dirty ring no private copy may be made, nor code. */
-static long map_vcpu(void *addr, u64 len, int prot, int flags, int fd, s64 off)
+static long map_vcpu(struct dev_vcpu *v, void *addr, u64 len, int prot, int flags, int fd, s64 off)
 {
 	u64 first = (u64)off >> RT_PAGE_SHIFT, pages = rt_align_up(len, RT_PAGE_SIZE) >> RT_PAGE_SHIFT;
 	bool ring = first + pages > KVM_DIRTY_LOG_PAGE_OFFSET;
 
+	long ret;
+
 	if (ring && ((prot & PROT_EXEC) || (flags & MAP_TYPE) == MAP_PRIVATE))
 		return -EINVAL;
 	if ((flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE) && host_view_overlaps(addr, len))
-		return host_mmap_over(addr, len, prot, flags, fd, (u64)off);
-	return ov_raw(__NR_mmap, addr, len, prot, flags, fd, off);
+		ret = host_mmap_over(addr, len, prot, flags, fd, (u64)off);
+	else
+		ret = ov_raw(__NR_mmap, addr, len, prot, flags, fd, off);
+	if (!rt_is_err(ret) && (flags & MAP_TYPE) != MAP_PRIVATE)
+		dev_vcpu_show_ring(v, (void *)ret, first, pages, prot);
+	return ret;
 }
 
 /* Take the guest_memfd path when fd is one; false when the kernel shall decide. */
@@ -36,7 +42,7 @@ static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off
 	else if (obj && obj->kind == DEV_GMEM)
 		*ret = dev_gmem_mmap((struct dev_gmem *)obj, addr, len, prot, flags, off, &err);
 	else if (obj && obj->kind == DEV_VCPU)
-		*ret = map_vcpu(addr, len, prot, flags, fd, off);
+		*ret = map_vcpu(dev_to_vcpu(obj), addr, len, prot, flags, fd, off);
 	else if (obj)
 		*ret = -ENODEV;
 	if (obj)

@@ -250,10 +250,43 @@ static void hypercalls(void)
 	guest_free(&g);
 }
 
+/* One ring, in whatever vCPU's mapping. */
+static void coalesced(void)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = DATA_GPA, .size = PG };
+	struct guest g = guest_new(0), other = g;
+	struct kvm_coalesced_mmio_ring *ring[2];
+	char *alone;
+
+	other.vcpu = vcpu_new(&g, 1);
+	other.run = map_run(other.vcpu);
+	alone = mmap(NULL, PG, PROT_READ, MAP_SHARED, other.vcpu, KVM_COALESCED_MMIO_PAGE_OFFSET * PG);
+	guest_mode(&other);
+	ring[0] = (void *)((char *)g.run + KVM_COALESCED_MMIO_PAGE_OFFSET * PG);
+	ring[1] = (void *)((char *)other.run + KVM_COALESCED_MMIO_PAGE_OFFSET * PG);
+	is(ioctl(g.vm, KVM_REGISTER_COALESCED_MMIO, &zone), 0, "a zone of coalesced writes");
+	is(RUN(&other, OP_SET(7), OP_STORE(DATA_GPA), OP_HLT), 0, "the second vCPU writes there");
+	is(other.run->exit_reason, KVM_EXIT_HLT, "without an exit");
+	is(ring[1]->last, 1, "its mapping shows that");
+	is(ring[0]->last, 1, "and the first one's");
+	is(ring[0]->coalesced_mmio[0].phys_addr, DATA_GPA, "with the address");
+	is(((struct kvm_coalesced_mmio_ring *)alone)->last, 1, "and so does the page alone");
+	ring[1]->first = 1;
+	is(ring[0]->first, 1, "what is taken out is taken out of all");
+	is(RUN(&g, OP_SET(8), OP_STORE(DATA_GPA + 4), OP_HLT), 0, "the first vCPU writes");
+	is(ring[1]->last, 2, "to the same ring");
+	is(other.run->exit_reason, KVM_EXIT_HLT, "and the rest is each one's own");
+	munmap(alone, PG);
+	munmap(other.run, 3 * PG);
+	close(other.vcpu);
+	guest_free(&g);
+}
+
 int main(void)
 {
 	ports();
 	string_ports();
+	coalesced();
 	mmio();
 	immediate_exit();
 	shutdown();
