@@ -299,6 +299,8 @@ int cpu_decode(struct cpu_insn *in, const u8 *bytes, unsigned avail, int mode, u
 /* run.c */
 void cpu_retired(struct cpu *cpu, u64 flags_before, u8 shadow_before);
 void cpu_execute_again(struct cpu *cpu);
+/* All decoded records: what handlers they found depends on CPUID. */
+void cpu_forget_code(struct cpu *cpu);
 /* fn with cpu_leave() allowed; an exit of it is kept for the next cpu_run(). */
 void cpu_guarded(struct cpu *cpu, int (*fn)(struct cpu *));
 
@@ -347,6 +349,7 @@ int cpu_guest_wrmsr(struct cpu *cpu, u32 index, u64 value);
 bool cpu_guest_msr_hidden(const struct cpu *cpu, u32 index);
 int cpu_xgetbv(struct cpu *cpu, const struct cpu_insn *in);
 int cpu_xsetbv(struct cpu *cpu, const struct cpu_insn *in);
+int cpu_xsave_group9(struct cpu *cpu, const struct cpu_insn *in);
 /* INVLPG: the entries of one page. */
 void cpu_invalidate(struct cpu *cpu, u64 la);
 bool cpu_io_allowed(struct cpu *cpu, u16 port, unsigned n);

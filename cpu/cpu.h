@@ -265,6 +265,11 @@ enum {
 	CPU_HAS_SHA = 1 << 27,
 	CPU_HAS_XSAVEOPT = 1 << 28,
 	CPU_HAS_LONG_MODE = 1 << 29,
+	CPU_HAS_XSAVEC = 1 << 30,
+	CPU_HAS_XGETBV1 = 1LL << 31,
+	CPU_HAS_XSAVES = 1LL << 32,
+	CPU_HAS_CLFLUSHOPT = 1LL << 33,
+	CPU_HAS_CLWB = 1LL << 34,
 };
 
 enum { CPU_MMIO_LOG = 160, CPU_MMIO_QUEUE = 160 };
@@ -330,7 +335,7 @@ struct cpu {
 	enum cpu_pending pending;
 
 	/* From CPUID */
-	u32 features;
+	u64 features;
 	u8 phys_bits;
 
 	/* Private from here on */

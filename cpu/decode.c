@@ -422,7 +422,7 @@ int cpu_decode(struct cpu_insn *in, const u8 *bytes, unsigned avail, int mode, u
 	in->end = (u8)(start + in->length);
 	if (in->base == CPU_REG_RIP)
 		in->disp += in->end;
-	if ((in->flags & CPU_IN_LOCK) && (!(o.attributes & L) || in->mod == 3))
+	if ((in->flags & CPU_IN_LOCK) && (!(o.attributes & L) || in->mod == 3) && o.fn != op_too_long)
 		o = (struct opcode){ E, op_undefined };
 	in->fn = o.fn == op_undefined || o.fn == op_too_long ? NULL : cpu_quick(in);
 	if (!in->fn && o.fn == cpu_sse)

@@ -25,6 +25,8 @@
  *      after each exit, so that it may have any number of operands.  MMIO writes
  *      are queued and exit after the instruction has retired.
  * M-5  Pages with an armed data breakpoint never enter the TLB.
+ * M-6  While CR0.AM and EFLAGS.AC have a user's accesses checked for alignment, nothing enters the TLB: the check is
+ *      in the slow paths, behind the translation, since a page fault comes first.
  */
 #include "cpu/access.h"
 
@@ -41,7 +43,8 @@
 
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
 
-enum { MODE_SMAP = 0, MODE_USER = 1, MODE_SUPER = 2 };
+/* MODE_ALIGNED: a user whose accesses are checked for alignment, which are never in the TLB (M-6). */
+enum { MODE_SMAP = 0, MODE_USER = 1, MODE_SUPER = 2, MODE_ALIGNED = 3 };
 
 struct walk {
 	u64 gpa;    /* of the address itself */
@@ -58,6 +61,8 @@ void cpu_update_key(struct cpu *cpu)
 
 	if (mode == MODE_SUPER && (cpu->cr4 & (1 << 21)) && !(cpu->flags & CPU_F_AC))
 		mode = MODE_SMAP;
+	if (mode == MODE_USER && (cpu->flags & CPU_F_AC) && (cpu->cr0 & (1 << 18)))
+		mode = MODE_ALIGNED;
 	cpu->tlb_key = (u64)cpu->tlb_gen << 2 | mode;
 	if (cpu_long_mode(cpu) && cpu->seg[CPU_CS].l)
 		code = CPU_MODE_64;
@@ -411,7 +416,8 @@ struct target {
 /* Translate the page of la, fill the TLB, find the host's address; #PF and exits do not return. */
 static struct target translate(struct cpu *cpu, u64 la, unsigned access, u64 key, unsigned extra)
 {
-	const unsigned mode = key & 3;
+	const bool checked = (key & 3) == MODE_ALIGNED;
+	const unsigned mode = checked ? MODE_USER : key & 3;
 	struct target t = { NULL, 0 };
 	struct cpu_page page;
 	struct cpu_tlb *e;
@@ -424,7 +430,7 @@ static struct target translate(struct cpu *cpu, u64 la, unsigned access, u64 key
 	if (map(cpu, w.gpa, access | extra, &page) != CPU_MAP_RAM)
 		return t;
 	t.host = page.host + (w.gpa & RT_PAGE_MASK);
-	if (cpu->kvm_access || cpu_debug_watches(cpu, la))
+	if (cpu->kvm_access || checked || cpu_debug_watches(cpu, la))
 		return t;
 	e = cpu_tlb_entry(cpu, la);
 	tag = (la & ~RT_PAGE_MASK) | key;
@@ -447,6 +453,13 @@ static void check_canonical(struct cpu *cpu, u64 la, unsigned n, unsigned seg)
 {
 	if (cpu_long_mode(cpu) && cpu->seg[CPU_CS].l && (!cpu_canonical(cpu, la) || !cpu_canonical(cpu, la + n - 1)))
 		cpu_raise(cpu, seg == CPU_SS ? CPU_SS_FAULT : CPU_GP, 0);
+}
+
+/* Of words, doublewords and quadwords (M-6). */
+static void check_alignment(struct cpu *cpu, u64 la, unsigned n, u64 key)
+{
+	if (unlikely((key & 3) == MODE_ALIGNED) && (la & (n - 1)))
+		cpu_raise(cpu, CPU_AC, 0);
 }
 
 static u64 wrap(const struct cpu *cpu, u64 la)
@@ -602,12 +615,14 @@ u64 cpu_load_slow(struct cpu *cpu, u64 la, unsigned n, unsigned seg, u64 key)
 	if ((la & RT_PAGE_MASK) + n <= RT_PAGE_SIZE) {
 		struct target t = translate(cpu, la, CPU_READ, key, 0);
 
+		check_alignment(cpu, la, n, key);
 		cpu_debug_access(cpu, la, n, false);
 		if (t.host)
 			return host_load(t.host, n);
 		mmio_read(cpu, t.gpa, (u8 *)&v, n);
 		return v;
 	}
+	check_alignment(cpu, la, n, key);
 	read_bytes(cpu, la, (u8 *)&v, n, key, 0);
 	return v;
 }
@@ -618,6 +633,7 @@ void cpu_store_slow(struct cpu *cpu, u64 la, unsigned n, u64 v, unsigned seg, u6
 	if ((la & RT_PAGE_MASK) + n <= RT_PAGE_SIZE) {
 		struct target t = translate(cpu, la, CPU_WRITE, key, 0);
 
+		check_alignment(cpu, la, n, key);
 		cpu_debug_access(cpu, la, n, true);
 		if (t.host)
 			host_store(t.host, n, v);
@@ -625,6 +641,7 @@ void cpu_store_slow(struct cpu *cpu, u64 la, unsigned n, u64 v, unsigned seg, u6
 			mmio_write(cpu, t.gpa, (const u8 *)&v, n);
 		return;
 	}
+	check_alignment(cpu, la, n, key);
 	write_bytes(cpu, la, (const u8 *)&v, n, key, 0);
 }
 
@@ -637,9 +654,11 @@ void *cpu_modify_slow(struct cpu *cpu, u64 la, unsigned n, unsigned seg)
 		/* Permission of both pages first: the load that follows must not be seen to fail for reading. */
 		translate(cpu, la, CPU_WRITE, cpu->tlb_key, 0);
 		translate(cpu, wrap(cpu, (la + n - 1) & ~RT_PAGE_MASK), CPU_WRITE, cpu->tlb_key, 0);
+		check_alignment(cpu, la, n, cpu->tlb_key);
 		return NULL;
 	}
 	t = translate(cpu, la, CPU_WRITE, cpu->tlb_key, 0);
+	check_alignment(cpu, la, n, cpu->tlb_key);
 	cpu_debug_access(cpu, la, n, true);
 	return t.host;
 }

@@ -412,7 +412,7 @@ static bool cmpxchg16b(struct cpu *cpu, const struct cpu_insn *in)
 	return equal;
 }
 
-/* 0F C7: CMPXCHG8B and 16B, RDRAND, RDSEED, RDPID, XSAVEC, XSAVES (not offered). */
+/* 0F C7: CMPXCHG8B and 16B, RDRAND, RDSEED, RDPID, XSAVEC and its like. */
 int op_group9(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const unsigned sub = in->reg & 7;
@@ -423,6 +423,8 @@ int op_group9(struct cpu *cpu, const struct cpu_insn *in)
 		cpu->aflags = (u16)((cpu->aflags & ~(CPU_F_ZF << 8)) | (equal ? CPU_F_ZF << 8 : 0));
 		return CPU_NEXT;
 	}
+	if (in->mod != 3 && sub >= 3 && sub <= 5)
+		return cpu_xsave_group9(cpu, in);
 	if (in->mod == 3 && sub == 7 && in->pp == CPU_PP_F3 && (cpu->features & CPU_HAS_RDPID)) {
 		cpu_set(cpu, in->rm, in->flags & CPU_IN_64 ? 8 : 4, cpu->msr.tsc_aux);
 		return CPU_NEXT;

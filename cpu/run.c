@@ -249,6 +249,20 @@ static struct cpu_insn *decode_one(struct cpu *cpu, u64 la, struct cross *c)
 	return c->insn;
 }
 
+void cpu_forget_code(struct cpu *cpu)
+{
+	struct cpu_cache *c = cpu->cache;
+
+	for (unsigned i = 0; i < CROSSES; i++)
+		c->cross[i].insn[0].fn = NULL;
+	/* A cache that is new has no page of its own yet, and shall get none here. */
+	for (unsigned i = 0; c->used && i < BLOCKS; i++) {
+		c->blocks[i].rip = ~0ULL;
+		c->blocks[i].insn = NULL;
+	}
+	c->used = 0;
+}
+
 /* Decode the block at la; NULL when its first instruction crosses the page. */
 static struct cpu_insn *build(struct cpu *cpu, struct cpu_block *b, u64 la, const u8 *host, u64 gpa)
 {
@@ -262,13 +276,8 @@ static struct cpu_insn *build(struct cpu *cpu, struct cpu_block *b, u64 la, cons
 
 	b->insn = NULL;
 	b->rip = ~0ULL;
-	if (c->used + BLOCK_INSNS + 1 > POOL) {
-		for (unsigned i = 0; i < BLOCKS; i++) {
-			c->blocks[i].rip = ~0ULL;
-			c->blocks[i].insn = NULL;
-		}
-		c->used = 0;
-	}
+	if (c->used + BLOCK_INSNS + 1 > POOL)
+		cpu_forget_code(cpu);
 	insn = &c->pool[c->used];
 	copy_code(bytes, host, avail);
 	while (count < BLOCK_INSNS && n < avail) {

@@ -84,7 +84,8 @@ void cpu_state_changed(struct cpu *cpu)
 /* ---- CPUID ---- */
 
 struct feature {
-	u32 leaf, reg, bit, flag;
+	u32 leaf, reg, bit;
+	u64 flag;
 };
 
 void cpu_cpuid_changed(struct cpu *cpu)
@@ -113,14 +114,20 @@ void cpu_cpuid_changed(struct cpu *cpu)
 		{ 7,	     2, 2,  CPU_HAS_UMIP	},
 		{ 7,	     2, 16, CPU_HAS_LA57	 },
 		{ 7,	     2, 22, CPU_HAS_RDPID	  },
+		{ 7,	     1, 23, CPU_HAS_CLFLUSHOPT},
+		{ 7,	     1, 24, CPU_HAS_CLWB     },
 		{ 0xd,	       0, 0,  CPU_HAS_XSAVEOPT }, /* subleaf 1 */
+		{ 0xd,	       0, 1,  CPU_HAS_XSAVEC   },
+		{ 0xd,	       0, 2,  CPU_HAS_XGETBV1  },
+		{ 0xd,	       0, 3,  CPU_HAS_XSAVES   },
 		{ 0x80000001, 2, 5,  CPU_HAS_LZCNT	  },
 		{ 0x80000001, 3, 20, CPU_HAS_NX	},
 		{ 0x80000001, 3, 26, CPU_HAS_1G	},
 		{ 0x80000001, 3, 27, CPU_HAS_RDTSCP   },
 		{ 0x80000001, 3, 29, CPU_HAS_LONG_MODE},
 	};
-	u32 r[4] = { 0 }, max, max_extended, features = 0;
+	u32 r[4] = { 0 }, max, max_extended;
+	u64 features = 0;
 
 	cpu->bus->cpuid(cpu->ctx, 0, 0, r);
 	max = r[0];
@@ -148,6 +155,7 @@ void cpu_cpuid_changed(struct cpu *cpu)
 	if (cpu->phys_bits < 32 || cpu->phys_bits > 52)
 		cpu->phys_bits = cpu->phys_bits < 32 ? 36 : 52;
 	cpu->features = features;
+	cpu_forget_code(cpu);
 	cpu_flush_tlb(cpu);
 }
 
@@ -169,6 +177,7 @@ enum {
 	MSR_MTRR_FIX4K = 0x268,
 	MSR_PAT = 0x277,
 	MSR_MTRR_DEF = 0x2ff,
+	MSR_XSS = 0xda0,
 };
 enum {
 	MSR_EFER = (int)0xc0000080,
@@ -250,6 +259,8 @@ bool cpu_get_msr(struct cpu *cpu, u32 index, u64 *ret)
 	}
 	if (index == MSR_TSC)
 		*ret = cpu_time_stamp(cpu);
+	else if (index == MSR_XSS && (cpu->features & CPU_HAS_XSAVES))
+		*ret = 0; /* no supervisor state */
 	else if (index == MSR_MTRR_CAP)
 		*ret = 0x500 | CPU_MTRR_VAR;
 	else
@@ -315,6 +326,8 @@ int cpu_set_msr(struct cpu *cpu, u32 index, u64 value)
 {
 	u64 *p = field(cpu, index), now;
 
+	if (index == MSR_XSS && (cpu->features & CPU_HAS_XSAVES))
+		return value ? -EINVAL : 0;
 	if (!p && index != MSR_TSC)
 		return index == MSR_MTRR_CAP ? -EINVAL : -ENOENT;
 	if (!valid(cpu, index, value))

@@ -6,6 +6,7 @@
 #include "cpu/ops.h"
 
 enum { X87 = 1, SSE = 2, AVX = 4 };
+#define COMPACTED (1ULL << 63) /* of XCOMP_BV */
 
 /* ---- availability ---- */
 
@@ -50,6 +51,22 @@ static void check_xsave(struct cpu *cpu)
 
 /* ---- XCR0 ---- */
 
+/* Components that are not in their initial state. */
+static u64 in_use(const struct cpu *cpu)
+{
+	static const u8 zero[sizeof(cpu->fpu.ymmh)];
+	const struct cpu_fpu *f = &cpu->fpu;
+	u64 r = 0;
+
+	if (f->fcw != 0x37f || f->fsw || f->ftw || f->fop || f->fip || f->fdp || memcmp(f->st, zero, sizeof(f->st)))
+		r |= X87;
+	if (memcmp(f->xmm, zero, sizeof(f->xmm)))
+		r |= SSE;
+	if (memcmp(f->ymmh, zero, sizeof(f->ymmh)))
+		r |= AVX;
+	return r;
+}
+
 static u64 xcr0_allowed(const struct cpu *cpu)
 {
 	return X87 | SSE | (cpu->features & CPU_HAS_AVX ? AVX : 0);
@@ -62,12 +79,16 @@ bool cpu_xcr0_valid(const struct cpu *cpu, u64 v)
 
 int cpu_xgetbv(struct cpu *cpu, const struct cpu_insn *in)
 {
+	u64 v = cpu->xcr0;
+
 	if (!(cpu->cr4 & (1 << 18)))
 		cpu_raise(cpu, CPU_UD, 0);
-	if ((u32)cpu->reg[CPU_RCX])
+	if ((u32)cpu->reg[CPU_RCX] > (cpu->features & CPU_HAS_XGETBV1 ? 1 : 0))
 		cpu_raise(cpu, CPU_GP, 0);
-	cpu->reg[CPU_RAX] = (u32)cpu->xcr0;
-	cpu->reg[CPU_RDX] = cpu->xcr0 >> 32;
+	if ((u32)cpu->reg[CPU_RCX])
+		v &= in_use(cpu);
+	cpu->reg[CPU_RAX] = (u32)v;
+	cpu->reg[CPU_RDX] = v >> 32;
 	return CPU_NEXT;
 }
 
@@ -164,22 +185,6 @@ static u64 requested(const struct cpu *cpu)
 	return ((u32)cpu->reg[CPU_RAX] | cpu->reg[CPU_RDX] << 32) & cpu->xcr0;
 }
 
-/* Components that are not in their initial state. */
-static u64 in_use(const struct cpu *cpu)
-{
-	static const u8 zero[sizeof(cpu->fpu.ymmh)];
-	const struct cpu_fpu *f = &cpu->fpu;
-	u64 r = 0;
-
-	if (f->fcw != 0x37f || f->fsw || f->ftw || f->fop || f->fip || f->fdp || memcmp(f->st, zero, sizeof(f->st)))
-		r |= X87;
-	if (memcmp(f->xmm, zero, sizeof(f->xmm)))
-		r |= SSE;
-	if (memcmp(f->ymmh, zero, sizeof(f->ymmh)))
-		r |= AVX;
-	return r;
-}
-
 static int xsave(struct cpu *cpu, const struct cpu_insn *in)
 {
 	const u64 rfbm = requested(cpu), used = in_use(cpu);
@@ -209,26 +214,73 @@ static int xsave(struct cpu *cpu, const struct cpu_insn *in)
 	return CPU_NEXT;
 }
 
-static int xrstor(struct cpu *cpu, const struct cpu_insn *in)
+/*
+ * XSAVEC and XSAVES.  With the components there are, the compacted form lays them out as the standard one does; it
+ * leaves out what is in its initial state, and takes MXCSR for a part of SSE's.
+ */
+static int xsave_compacted(struct cpu *cpu, const struct cpu_insn *in)
+{
+	const u64 rfbm = requested(cpu);
+	const unsigned registers = in->flags & CPU_IN_64 ? 16 : 8;
+	u64 used = in_use(cpu) & rfbm, la;
+	u8 image[416];
+
+	if ((rfbm & SSE) && cpu->fpu.mxcsr != 0x1f80)
+		used |= SSE;
+	la = area(cpu, in, 576, 64, true);
+	memcpy(image, &cpu->fpu, sizeof(image));
+	pointers(image, in);
+	cpu_modify(cpu, la, 8, in->seg);
+	cpu_modify(cpu, la + (used & AVX ? 576 + 248 : 568), 8, in->seg);
+	if (used & X87) {
+		cpu_write_linear(cpu, la, image, 24, in->seg);
+		cpu_write_linear(cpu, la + 32, image + 32, 128, in->seg);
+	}
+	if (used & SSE) {
+		cpu_write_linear(cpu, la + 24, image + 24, 8, in->seg);
+		cpu_write_linear(cpu, la + 160, image + 160, 16 * registers, in->seg);
+	}
+	if (used & AVX)
+		cpu_write_linear(cpu, la + 576, cpu->fpu.ymmh, 16 * registers, in->seg);
+	cpu_store(cpu, la + 520, 8, COMPACTED | rfbm, in->seg);
+	cpu_store(cpu, la + 512, 8, used, in->seg);
+	return CPU_NEXT;
+}
+
+/* Whether a header is good; *compacted says which form it describes. */
+static bool header_good(const struct cpu *cpu, const u64 header[8], bool *compacted)
+{
+	const u64 layout = header[1] & ~COMPACTED;
+
+	*compacted = header[1] & COMPACTED;
+	for (unsigned i = 2; i < 8; i++) {
+		if (header[i])
+			return false;
+	}
+	if (!*compacted)
+		return !header[1] && !(header[0] & ~cpu->xcr0);
+	return (cpu->features & (CPU_HAS_XSAVEC | CPU_HAS_XSAVES)) && !(layout & ~cpu->xcr0) && !(header[0] & ~layout);
+}
+
+/* XRSTOR, and XRSTORS, which takes the compacted form alone. */
+static int xrstor(struct cpu *cpu, const struct cpu_insn *in, bool supervisor)
 {
 	const u64 rfbm = requested(cpu);
 	const unsigned registers = in->flags & CPU_IN_64 ? 16 : 8;
 	u8 image[416], high[256];
-	u64 la, header[8];
+	u64 la, header[8], takes_mxcsr;
+	bool compacted;
 
 	check_xsave(cpu);
 	la = area(cpu, in, 576, 64, false);
 	cpu_read_linear(cpu, la + 512, header, 64, in->seg);
-	if (header[0] & ~cpu->xcr0)
+	if (!header_good(cpu, header, &compacted) || (supervisor && !compacted))
 		cpu_raise(cpu, CPU_GP, 0);
-	for (unsigned i = 1; i < 8; i++) {
-		if (header[i])
-			cpu_raise(cpu, CPU_GP, 0);
-	}
 	cpu_read_linear(cpu, la, image, sizeof(image), in->seg);
 	if (rfbm & header[0] & AVX)
 		cpu_read_linear(cpu, la + 576, high, 16 * registers, in->seg);
-	if (rfbm & (SSE | AVX))
+	takes_mxcsr = compacted ? rfbm & header[0] & SSE : rfbm & (SSE | AVX);
+	if (takes_mxcsr)
 		check_mxcsr(cpu, image + 24);
 	pointers(image, in);
 	if (rfbm & X87) {
@@ -240,8 +292,10 @@ static int xrstor(struct cpu *cpu, const struct cpu_insn *in)
 			memset(cpu->fpu.st, 0, sizeof(cpu->fpu.st));
 		}
 	}
-	if (rfbm & (SSE | AVX))
+	if (takes_mxcsr)
 		memcpy(&cpu->fpu.mxcsr, image + 24, 4);
+	else if (rfbm & SSE)
+		cpu->fpu.mxcsr = 0x1f80;
 	if (rfbm & SSE) {
 		memset(cpu->fpu.xmm, 0, 16 * registers);
 		if (header[0] & SSE)
@@ -253,6 +307,19 @@ static int xrstor(struct cpu *cpu, const struct cpu_insn *in)
 			memcpy(cpu->fpu.ymmh, high, 16 * registers);
 	}
 	return CPU_NEXT;
+}
+
+/* 0F C7 /3 to /5: XRSTORS, XSAVEC, XSAVES. */
+int cpu_xsave_group9(struct cpu *cpu, const struct cpu_insn *in)
+{
+	const unsigned sub = in->reg & 7;
+
+	if (!(cpu->features & (sub == 4 ? CPU_HAS_XSAVEC : CPU_HAS_XSAVES)) || in->pp != CPU_PP_NONE)
+		cpu_raise(cpu, CPU_UD, 0);
+	check_xsave(cpu);
+	if (sub != 4 && cpu->cpl)
+		cpu_raise(cpu, CPU_GP, 0);
+	return sub == 3 ? xrstor(cpu, in, true) : xsave_compacted(cpu, in);
 }
 
 static int mxcsr_op(struct cpu *cpu, const struct cpu_insn *in, bool store)
@@ -305,6 +372,9 @@ int op_group15(struct cpu *cpu, const struct cpu_insn *in)
 	}
 	/* CLFLUSH, CLFLUSHOPT and CLWB read their operand. */
 	if (sub == 7 || (sub == 6 && in->pp == CPU_PP_66)) {
+		if (in->pp > CPU_PP_66 ||
+		    (in->pp == CPU_PP_66 && !(cpu->features & (sub == 7 ? CPU_HAS_CLFLUSHOPT : CPU_HAS_CLWB))))
+			cpu_raise(cpu, CPU_UD, 0);
 		cpu_load(cpu, cpu_addr(cpu, in, 1, false), 1, in->seg);
 		return CPU_NEXT;
 	}
@@ -322,7 +392,7 @@ int op_group15(struct cpu *cpu, const struct cpu_insn *in)
 	case 4:
 		return xsave(cpu, in);
 	case 5:
-		return xrstor(cpu, in);
+		return xrstor(cpu, in, false);
 	}
 	if (!(cpu->features & CPU_HAS_XSAVEOPT))
 		cpu_raise(cpu, CPU_UD, 0);

@@ -243,6 +243,55 @@ static void test_compatibility(struct guest *g)
 	is(g->cpu->gpr[CPU_RCX], G_STACK, "its stack was balanced");
 }
 
+GUEST_ASM(unaligned_load, "mov 1(%rsi), %eax\n");
+GUEST_ASM(unaligned_store, "mov %ax, 7(%rsi)\n");
+GUEST_ASM(unaligned_lock, "lock incq 4(%rsi)\n");
+GUEST_ASM(unaligned_push, "dec %rsp\n push %rax\n");
+GUEST_ASM(unaligned_absent, "mov 0x40000001, %eax\n");
+GUEST_ASM(aligned, "mov 4(%rsi), %eax\n mov %al, 7(%rsi)\n movups 1(%rsi), %xmm0\n lock incq 8(%rsi)\n int $0x80\n");
+
+/* CR0.AM and EFLAGS.AC at CPL 3. */
+static void test_alignment(struct guest *g)
+{
+	static const struct {
+		const u8 *code, *end;
+		int vector;
+		const char *what;
+	} cases[] = {
+		{ unaligned_load, unaligned_load_end, 17, "a doubleword" },
+		{ unaligned_store, unaligned_store_end, 17, "a word that is stored" },
+		{ unaligned_lock, unaligned_lock_end, 17, "a locked quadword" },
+		{ unaligned_push, unaligned_push_end, 17, "a push" },
+		{ unaligned_absent, unaligned_absent_end, 14, "#PF comes first: a page that is not there" },
+		{ aligned, aligned_end, 0x80, "what is aligned, and bytes, and 16 of them" },
+	};
+	u64 f = 0;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		guest_long(g, 3);
+		g->cpu->cr0 |= 1 << 18;
+		cpu_state_changed(g->cpu);
+		cpu_set_rflags(g->cpu, 0x40002);
+		g->cpu->gpr[CPU_RSI] = G_DATA;
+		guest_code(g, cases[i].code, (size_t)(cases[i].end - cases[i].code));
+		is(handler(g, &f), cases[i].vector, "alignment check: %s", cases[i].what);
+	}
+	guest_long(g, 3);
+	cpu_set_rflags(g->cpu, 0x40002);
+	g->cpu->gpr[CPU_RSI] = G_DATA;
+	guest_load(g, unaligned_load);
+	g->mem[G_CODE + (unaligned_load_end - unaligned_load)] = 0xf4;
+	is(handler(g, &f), 13, "without CR0.AM nothing is checked");
+	guest_long(g, 0);
+	g->cpu->cr0 |= 1 << 18;
+	cpu_state_changed(g->cpu);
+	cpu_set_rflags(g->cpu, 0x40002);
+	g->cpu->gpr[CPU_RSI] = G_DATA;
+	guest_load(g, unaligned_load);
+	g->mem[G_CODE + (unaligned_load_end - unaligned_load)] = 0xf4;
+	is(cpu_run(g->cpu), CPU_EXIT_HLT, "nor of a supervisor");
+}
+
 int main(void)
 {
 	struct guest *g = guest_new();
@@ -255,6 +304,7 @@ int main(void)
 	test_debug(g);
 	test_iret(g);
 	test_compatibility(g);
+	test_alignment(g);
 	guest_free(g);
 	return done_testing();
 }

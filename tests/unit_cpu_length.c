@@ -31,13 +31,14 @@ static unsigned below(unsigned n)
 static void shape(u8 bytes[16], bool wide)
 {
 	static const u8 prefixes[] = { 0x66, 0x66, 0x66, 0x67, 0x67, 0xf2, 0xf3, 0xf2, 0xf3, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65 };
+	const bool many = !below(32);
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < 16; i++)
 		bytes[i] = (u8)below(256);
 	if (!below(16))
 		return;
-	while (n < 14 && below(5) < 2)
+	while (n < 14 && below(5) < (many ? 4 : 2))
 		bytes[n++] = prefixes[below(sizeof(prefixes))];
 	if (wide && below(2))
 		bytes[n++] = (u8)(0x40 + below(16));
@@ -105,19 +106,26 @@ static void complain(const u8 *bytes, const ZydisDecodedInstruction *z, const st
 static void compare(int mode, const ZydisDecoder *decoder, unsigned rounds)
 {
 	static const char *const names[] = { "16", "32", "64" };
-	unsigned both = 0, lengths = 0, missing = 0;
+	unsigned both = 0, lengths = 0, missing = 0, locked = 0, unlocked = 0, too_long = 0, cut = 0;
 
 	for (unsigned i = 0; i < rounds; i++) {
 		ZydisDecodedInstruction z;
 		struct cpu_insn in;
 		u8 bytes[16];
 		bool accepted;
+		ZyanStatus status;
 
 		shape(bytes, mode == CPU_MODE_64);
-		if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(decoder, NULL, bytes, 15, &z)))
-			continue;
+		status = ZydisDecoderDecodeInstruction(decoder, NULL, bytes, 16, &z);
 		cpu_decode(&in, bytes, 15, mode, 0);
 		accepted = in.fn != op_undefined && in.fn != op_too_long;
+		if (status == ZYDIS_STATUS_ILLEGAL_LOCK && ++locked && accepted && unlocked++ < 20)
+			complain(bytes, &z, &in, "LOCK is not refused");
+		/* What is undefined anyhow has no length. */
+		if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG && ++too_long && accepted && cut++ < 20)
+			complain(bytes, &z, &in, "of more than 15 bytes");
+		if (!ZYAN_SUCCESS(status))
+			continue;
 		if (is_unknown(&z))
 			continue;
 		if (!accepted) {
@@ -131,7 +139,23 @@ static void compare(int mode, const ZydisDecoder *decoder, unsigned rounds)
 	}
 	is(lengths, 0, "%s-bit mode: %u instructions are as long as Zydis says", names[mode], both);
 	is(missing, 0, "%s-bit mode: none is missing", names[mode]);
-	ok(both > rounds / 8, "%s-bit mode: enough were compared", names[mode]);
+	is(unlocked, 0, "%s-bit mode: LOCK is refused on %u instructions", names[mode], locked);
+	is(cut, 0, "%s-bit mode: %u instructions are too long", names[mode], too_long);
+	ok(both > rounds / 8 && locked && too_long, "%s-bit mode: enough were compared", names[mode]);
+}
+
+/* #GP for more than 15 bytes comes before #UD for LOCK. */
+static void long_lock(void)
+{
+	u8 bytes[16] = { [13] = 0x01, 0x04, 0x25 };
+	struct cpu_insn in;
+
+	memset(bytes, 0xf0, 13);
+	cpu_decode(&in, bytes, 15, CPU_MODE_64, 0);
+	ok(in.fn == op_too_long, "LOCK ADD of 19 bytes is too long");
+	bytes[13] = 0x03;
+	cpu_decode(&in, bytes, 15, CPU_MODE_64, 0);
+	ok(in.fn == op_too_long, "and so is one that LOCK is not for");
 }
 
 int main(int argc, char **argv)
@@ -147,6 +171,7 @@ int main(int argc, char **argv)
 	compare(CPU_MODE_32, &decoder, rounds);
 	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	compare(CPU_MODE_64, &decoder, rounds);
+	long_lock();
 	return done_testing();
 }
 #else

@@ -152,13 +152,15 @@ static void images(void)
 		{ "XSAVE64", { 0x48, 0x0f, 0xae, 0x23 }, 4, true },
 		{ "XRSTOR", { 0x0f, 0xae, 0x2b }, 3, true },
 		{ "XRSTOR64", { 0x48, 0x0f, 0xae, 0x2b }, 4, true },
+		{ "XSAVEC", { 0x0f, 0xc7, 0x23 }, 3, true },
+		{ "XSAVEC64", { 0x48, 0x0f, 0xc7, 0x23 }, 4, true },
 	};
 
 	world.ignored = 28;
 	for (unsigned i = 0; i < RT_ARRAY_SIZE(cases); i++) {
 		unsigned bad = 0;
 
-		if (cases[i].xsave && !world.avx) {
+		if (cases[i].xsave && (!world.avx || !(world.cpu.features & CPU_HAS_XSAVEC))) {
 			skip(1, "%s: not on this host", cases[i].name);
 			continue;
 		}
@@ -173,6 +175,8 @@ static void images(void)
 				image.fpu.mxcsr |= 0x10000; /* #GP */
 			if (!random_below(8))
 				image.fpu.xcomp_bv = 1ULL << random_below(60); /* #GP from XRSTOR */
+			else if (!random_below(3))
+				image.fpu.xcomp_bv = 1ULL << 63 | (random_below(4) ? 7 : random64() & 7); /* compacted */
 			memset(data, 0x5a, 1024);
 			memcpy(data, &image.fpu, sizeof(image.fpu));
 			s.gpr[CPU_RBX] = (u64)(uintptr_t)data;
@@ -209,6 +213,47 @@ static void initial_state(void)
 	is(bv, 2, "XSAVEOPT: only SSE is in use");
 }
 
+/* XSAVES and XRSTORS are the kernel's: no host to compare with. */
+static void supervisor_forms(void)
+{
+	u8 *const data = world.memory + WORLD_DATA, *const code = world.memory + WORLD_CODE;
+	struct native_state s, saved;
+	u64 header[2];
+
+	if (!world.avx || !(world.cpu.features & CPU_HAS_XSAVES)) {
+		skip(9, "no XSAVES here");
+		return;
+	}
+	random_x87(&s, true);
+	s.fpu.mxcsr = 0x1fa0;
+	memset(s.fpu.xmm, 0, sizeof(s.fpu.xmm));
+	s.fpu.ymmh[2][3] = 1;
+	s.gpr[CPU_RAX] = 6;
+	s.gpr[CPU_RDX] = ~0ULL;
+	s.gpr[CPU_RBX] = (u64)(uintptr_t)data;
+	memset(data, 0, 1024);
+	saved = s;
+	is(guest_run(&s, memcpy(code, "\x0f\xc7\x2b", 3), 3), NO_VECTOR, "XSAVES");
+	memcpy(header, data + 512, 16);
+	is(header[0], 6, "AVX is in use, and SSE because of MXCSR");
+	is(header[1], 1ULL << 63 | 6, "the form is compacted");
+	s.fpu.mxcsr = 0x1f80;
+	memset(s.fpu.ymmh, 0, sizeof(s.fpu.ymmh));
+	is(guest_run(&s, memcpy(code, "\x0f\xc7\x1b", 3), 3), NO_VECTOR, "XRSTORS");
+	ok(s.fpu.mxcsr == 0x1fa0 && !memcmp(s.fpu.ymmh, saved.fpu.ymmh, sizeof(s.fpu.ymmh)), "brings it back");
+	header[0] = 0;
+	memcpy(data + 512, header, 8);
+	is(guest_run(&s, memcpy(code, "\x0f\xc7\x1b", 3), 3), NO_VECTOR, "XRSTORS of what was initial");
+	is(s.fpu.mxcsr, 0x1f80, "MXCSR is, too");
+	header[1] = 0;
+	memcpy(data + 520, header + 1, 8);
+	is(guest_run(&s, memcpy(code, "\x0f\xc7\x1b", 3), 3), 13, "XRSTORS of the standard form raises #GP");
+	s = saved;
+	s.gpr[CPU_RCX] = 1;
+	guest_run(&s, memcpy(code, "\x0f\x01\xd0", 3), 3);
+	is(s.gpr[CPU_RAX] & 6, 4, "XGETBV(1): SSE is initial, AVX is in use");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -222,5 +267,6 @@ int main(int argc, char **argv)
 	environments();
 	images();
 	initial_state();
+	supervisor_forms();
 	return done_testing();
 }
