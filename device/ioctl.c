@@ -13,7 +13,7 @@
 #include "rt/syscall.h"
 #include "rt/user.h"
 
-enum gate { GATE_ALWAYS, GATE_PRE_FAULT, GATE_HAS_GMEM, GATE_VM_ATTRIBUTES, GATE_IN_PLACE };
+enum gate { GATE_ALWAYS, GATE_PRE_FAULT, GATE_HAS_REGION2, GATE_HAS_GMEM, GATE_VM_ATTRIBUTES, GATE_IN_PLACE };
 
 struct ioctl_entry {
 	enum dev_kind kind;
@@ -39,6 +39,9 @@ static bool gate_open(enum gate gate, struct dev_object *obj)
 		return true;
 	case GATE_PRE_FAULT:
 		return dev_config.sys.profile->has_pre_fault;
+	/* It came with guest_memfd and is there also where no file can be made. */
+	case GATE_HAS_REGION2:
+		return dev_config.sys.profile->has_gmem;
 	case GATE_HAS_GMEM:
 		return core_sys_has_gmem(&dev_config.sys);
 	case GATE_VM_ATTRIBUTES:
