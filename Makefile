@@ -118,6 +118,20 @@ fuzz: $(FUZZ_BIN)
 bench: all $(BENCH_BIN)
 	bench/run.sh $(O)
 
+# Real kernels, in QEMU, are asked what gmem is to answer (docs/oracle.md); tests/golden.t replays it.
+$(O)/oracle/gmem: $(CLI_OBJ) $(HOSTED_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -static -o $@ $^
+$(O)/oracle/init: tests/guest/oracle.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -D_GNU_SOURCE $(CFLAGS) -static -o $@ $<
+oracle: all $(O)/oracle/gmem $(O)/oracle/init
+	tests/oracle.sh $(O) debian
+oracle-host: all
+	tests/oracle.sh $(O) host
+oracle-kernel: all $(O)/oracle/gmem $(O)/oracle/init
+	tests/oracle.sh $(O) built $(SERIES)
+
 # Manual pages: two are written, two are made from the tables in the command.
 MAN := man/gmem.1 man/gmem.7 $(O)/man/gmem-rules.7 $(O)/man/gmem-profiles.7
 man: $(MAN)
@@ -144,5 +158,5 @@ install: $(O)/gmem $(O)/libgmem-preload.so $(O)/gmem.pc man
 clean:
 	rm -rf $(O)
 
-.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz bench clean
+.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz bench oracle oracle-host oracle-kernel clean
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

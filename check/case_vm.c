@@ -19,7 +19,7 @@ void case_caps_device(void)
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 231)), k->gmem, "USER_MEMORY2");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 232)), k->gmem, "MEMORY_FAULT_INFO");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 233)), k_has_attributes(k) && !k_converts(k) ? 8 : 0, "MEMORY_ATTRIBUTES");
-	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 234)), k->gmem && (k->gmem_for_all || target.private_mem), "GUEST_MEMFD");
+	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 234)), k_files(k), "GUEST_MEMFD");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 235)), k->typed ? target.types : 0, "VM_TYPES");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 236)), k->pre_fault && target.pre_fault, "PRE_FAULT_MEMORY");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 244)), k->mappable ? 3 : 0, "GUEST_MEMFD_FLAGS");
@@ -124,7 +124,7 @@ void case_ioctl_unknown(void)
 		SEE(RET(ioctl(file, KVM_SET_MEMORY_ATTRIBUTES, BAD_PTR)), -ENOTTY, "file, the VM's attributes");
 		SEE(RET(ioctl(file, KVM_CREATE_GUEST_MEMFD, BAD_PTR)), -ENOTTY, "file, KVM_CREATE_GUEST_MEMFD");
 	}
-	SEE(RET(ioctl(vm, KVM_CREATE_GUEST_MEMFD, BAD_PTR)), k->gmem ? -EFAULT : -ENOTTY, "VM, KVM_CREATE_GUEST_MEMFD");
+	SEE(RET(ioctl(vm, KVM_CREATE_GUEST_MEMFD, BAD_PTR)), k_files(k) ? -EFAULT : -ENOTTY, "VM, KVM_CREATE_GUEST_MEMFD");
 	SEE(RET(ioctl(vm, KVM_SET_USER_MEMORY_REGION2, BAD_PTR)), k->gmem ? -EFAULT : -ENOTTY,
 	    "VM, KVM_SET_USER_MEMORY_REGION2");
 	SEE(RET(ioctl(-1, KVM_CREATE_VM, 0)), -EBADF, "no descriptor");

@@ -22,6 +22,7 @@ enum check_need {
 	NEED_MAP = 1 << 2,	  /* ... that can be mapped */
 	NEED_ATTRIBUTES = 1 << 3, /* KVM_SET_MEMORY_ATTRIBUTES */
 	NEED_CONVERSION = 1 << 4, /* KVM_SET_MEMORY_ATTRIBUTES2 */
+	NEED_CPU = 1 << 5,	  /* a vCPU that runs 64-bit code */
 };
 
 struct check_case {
@@ -90,15 +91,23 @@ void check_observe(long long got, const long long *wanted, const char *fmt, ...)
 #define GUARD_REMOVE  103
 /* Whether this kernel has guard pages in mappings of files: a matter of memory management, not of KVM. */
 bool check_guards(void);
+/* Whether a vCPU runs; leaves descriptors behind, for a child. */
+bool check_vcpu(void);
 /* mincore(2): a bit for each page that was used, or -errno. */
 long check_residence(char *at, size_t pages);
 long check_load(const char *at);
 long check_store(char *at, int value);
 
+/* Files exist for every VM, or, before they could be mapped, for the sake of private memory. */
+static inline bool k_files(const struct traits *k)
+{
+	return k->gmem && (k->gmem_for_all || target.private_mem);
+}
+
 /* What a generation says of a VM type, configured like the target. */
 static inline bool k_slots(const struct traits *k, unsigned type)
 {
-	return k->gmem && (k->gmem_for_all || type_is_private(type));
+	return k_files(k) && (k->gmem_for_all || type_is_private(type));
 }
 
 static inline bool k_converts(const struct traits *k)

@@ -30,9 +30,11 @@ bool check_holds(const struct traits *k, unsigned needs)
 {
 	bool private_types = (target.types & k->types & ~1U) != 0;
 
-	return (!(needs & NEED_GMEM) || k->gmem) && (!(needs & NEED_SLOTS) || (k->gmem && (k->gmem_for_all || private_types))) &&
+	return (!(needs & NEED_GMEM) || k_files(k)) && (!(needs & NEED_SLOTS) || (k_files(k) && (k->gmem_for_all || private_types))) &&
 	       (!(needs & NEED_MAP) || k->mappable) && (!(needs & NEED_ATTRIBUTES) || k_has_attributes(k)) &&
-	       (!(needs & NEED_CONVERSION) || k_converts(k));
+	       (!(needs & NEED_CONVERSION) || k_converts(k)) &&
+	       /* Of the machine, not of a generation. */
+	       (!(needs & NEED_CPU) || (target.has & NEED_CPU));
 }
 
 static void write_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -112,6 +114,19 @@ bool check_guards(void)
 	return has;
 }
 
+/* In a child: a vCPU that does not run may not even come back. */
+static bool has_vcpu(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(CASE_SECONDS);
+		_exit(!check_vcpu());
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static int ask(int fd, unsigned long cap)
 {
 	int value = ioctl(fd, KVM_CHECK_EXTENSION, cap);
@@ -140,6 +155,8 @@ static void look(const char *literal)
 		target.has |= NEED_MAP;
 	if (ask(kvm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES))
 		target.has |= NEED_CONVERSION;
+	if (has_vcpu())
+		target.has |= NEED_CPU;
 	for (unsigned t = 0; t < 2; t++) {
 		vm = ioctl(kvm, KVM_CREATE_VM, t);
 		if (vm < 0)

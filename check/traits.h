@@ -28,6 +28,7 @@ struct traits {
 	bool narrow_id;	     /* vCPU ids are 32 bits */
 	bool signed_sum;     /* offset + size of a binding as signed numbers */
 	bool old_calls;	     /* readahead() and FIONREAD answer 0 */
+	bool ret_preset;     /* the result of a hypercall is 0 until user space sets it */
 	bool late_conflict;  /* a conflict in the file is seen after the address limit */
 	int conflict;	     /* errno of that conflict */
 	uint32_t types;	     /* VM types known, a mask */

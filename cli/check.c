@@ -9,9 +9,11 @@
 #include "check/check.h"
 
 #include <limits.h>
+#include <sys/utsname.h>
 
 #include "cli/cli.h"
 #include "cli/json.h"
+#include "cli/kernel.h"
 #include "cli/words.h"
 #include "core/profile.h"
 
@@ -20,7 +22,7 @@
 
 struct check_options {
 	const char *against, *engine, *shape, *module_param, *literal;
-	bool json, tap, junit, list, worker;
+	bool json, tap, junit, answers, list, worker;
 };
 
 #define FIELD(name) offsetof(struct check_options, name)
@@ -28,11 +30,12 @@ struct check_options {
 static const struct option options[] = {
 	{ OPTION_TEXT, "against", FIELD(against), "TARGET", "kernel (the real /dev/kvm, default) or a profile" },
 	{ OPTION_TEXT, "engine", FIELD(engine), "NAME", "engine of a profile (gmem doctor); default auto" },
-	{ OPTION_TEXT, "shape", FIELD(shape), "SHAPE", "shape of a profile: mainline (default) or host" },
+	{ OPTION_TEXT, "shape", FIELD(shape), "SHAPE", "shape of a profile: mainline (default), host, or FIELD=N,..." },
 	{ OPTION_TEXT, "module-param", FIELD(module_param), "NAME=N", "gmem_in_place_conversion=0 or 1" },
 	{ OPTION_FLAG, "json", FIELD(json), NULL, "print JSON" },
 	{ OPTION_FLAG, "tap", FIELD(tap), NULL, "print TAP, a point for each case" },
 	{ OPTION_FLAG, "junit", FIELD(junit), NULL, "print JUnit's XML" },
+	{ OPTION_FLAG, "answers", FIELD(answers), NULL, "print the answers themselves, for a comparison" },
 	{ OPTION_FLAG, "list", FIELD(list), NULL, "list the cases and the rules that they show" },
 	{ OPTION_FLAG, "worker", FIELD(worker), NULL, NULL },
 	{ OPTION_TEXT, "literal", FIELD(literal), "NAME", NULL },
@@ -82,7 +85,7 @@ static void command_line(const struct check_options *o, char *self, bool kernel,
 	}
 	argv[n++] = "check";
 	argv[n++] = "--worker";
-	if (!kernel && (!o->shape || strcmp(o->shape, "host") != 0)) {
+	if (!kernel && (!o->shape || !strcmp(o->shape, "mainline"))) {
 		snprintf(literal, size, "%s%s", o->against, o->module_param && strstr(o->module_param, "=1") ? "+" : "");
 		argv[n++] = "--literal";
 		argv[n++] = literal;
@@ -457,6 +460,30 @@ static void print_junit(const struct verdict *v, unsigned column)
 	printf("</testsuite>\n");
 }
 
+/* What tests/golden keeps: no verdict, only what was answered, and what configuration was asked. */
+static void print_answers(const struct verdict *v, const char *against)
+{
+	char text[WORDS_MAX], shape_text[256];
+	struct core_shape shape;
+	struct utsname name;
+
+	if (!strcmp(against, "kernel") && !uname(&name) && !kernel_host_shape(&shape)) {
+		kernel_shape_text(&shape, shape_text, sizeof(shape_text));
+		printf("# kernel: %s, %s\n# shape: %s\n", name.release, name.version, shape_text);
+	}
+	for (unsigned i = 0; i < check_case_count; i++) {
+		const struct outcome *o = &v->outcomes[i];
+
+		if (!o->known)
+			continue;
+		printf("[%s]%s\n", check_cases[i].id, o->ran ? "" : " lacks what it needs");
+		for (unsigned s = 0; s < o->count; s++)
+			printf("%s\t%s\n", o->seen[s].label, value_text(o->seen[s].got, text));
+		if (o->trouble)
+			printf("%s\n", o->trouble);
+	}
+}
+
 static void print_list(char **cases)
 {
 	for (unsigned i = 0; i < check_case_count; i++) {
@@ -530,6 +557,10 @@ static int check_target(const struct check_options *o, char **cases, unsigned co
 		return EXIT_ANSWER_NO;
 	}
 	column = kernel ? best_match(&v) : column_of(o);
+	if (o->answers) {
+		print_answers(&v, o->against);
+		return finish_output(0);
+	}
 	if (o->json)
 		print_json(&v, column, o->against);
 	else if (o->tap)

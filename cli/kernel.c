@@ -166,8 +166,11 @@ int kernel_init(struct kernel *kernel, const struct kernel_request *request, cha
 		ret = kernel_host_shape(&shape);
 		if (ret < 0)
 			return fail(-ret, why, "--shape host asks the real /dev/kvm: %s", strerror(-ret));
+	} else if (request->shape && strchr(request->shape, '=')) {
+		if (!core_shape_parse(&shape, request->shape))
+			return fail(EINVAL, why, "--shape: %.100s cannot be read (smm=0,tdp=1,...)", request->shape);
 	} else if (request->shape && strcmp(request->shape, "mainline") != 0) {
-		return fail(EINVAL, why, "--shape is mainline or host, not %.40s", request->shape);
+		return fail(EINVAL, why, "--shape is mainline, host or FIELD=N,..., not %.40s", request->shape);
 	}
 	ret = parse_vm_types(profile, request->vm_types, &kernel->extra_types, why);
 	if (ret == 0)

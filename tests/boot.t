@@ -7,6 +7,7 @@
 # lines are test points of their own.
 
 . "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/initrd_lib.sh"
 
 here=$(dirname "$0")
 command -v "${CC:-cc}" >/dev/null || skip_all "no compiler for the guest's first program"
@@ -24,17 +25,6 @@ case $? in
 esac
 echo "# $(basename "$kernel")"
 
-# entry NAME MODE [FILE]: one of a cpio archive of the kernel's format, "newc".
-entry() {
-	size=0
-	[ -z "${3:-}" ] || size=$(wc -c <"$3")
-	name=$((${#1} + 1))
-	printf '070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%s\0' \
-		1 "$2" 0 0 1 0 "$size" 0 0 0 0 $name 0 "$1"
-	head -c $(((4 - (110 + name) % 4) % 4)) /dev/zero
-	[ -z "${3:-}" ] || cat "$3"
-	head -c $(((4 - size % 4) % 4)) /dev/zero
-}
 {
 	entry init 0100755 "$work/init"
 	entry 'TRAILER!!!' 0

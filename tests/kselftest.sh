@@ -55,34 +55,9 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # --- find the package --------------------------------------------------------
-# The archive of this machine, whatever the format of its sources; not the security archive, which has no sid.
-archive=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 2>/dev/null |
-	awk '$2 !~ /security/ && $1 !~ /security/ { print $1; exit }')
-[ -n "$archive" ] || unavailable "apt has no archive configured"
-
-mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$work/apt/parts"
-: >"$work/apt/status"
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -r $keyring ] && signed=" [signed-by=$keyring]" || signed=
-for suite in sid experimental; do
-	echo "deb$signed $archive $suite main"
-done >"$work/apt/sources.list"
-printf 'Package: *\nPin: release o=Debian\nPin-Priority: 1\n' >"$work/apt/preferences"
-
-private_apt() {
-	"$@" -q -o Dir::Etc::SourceList="$work/apt/sources.list" -o Dir::Etc::SourceParts="$work/apt/parts" \
-		-o Dir::Etc::Preferences="$work/apt/preferences" -o Dir::Etc::PreferencesParts="$work/apt/parts" \
-		-o Dir::State="$work/apt" -o Dir::State::lists="$work/apt/lists" \
-		-o Dir::State::status="$work/apt/status" -o Dir::Cache="$work/apt/cache" \
-		-o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=2
-}
-apt_get() {
-	verb=$1
-	shift
-	private_apt apt-get "$verb" "$@"
-}
-# apt's options may follow the verb, so private_apt appends them.
-apt_get update >"$work/log" 2>&1 || unavailable "apt-get update: $(tail -n 1 "$work/log" | sed 's,//[^/ ]*,//...,g')"
+# shellcheck source=tests/apt_lib.sh
+. "$(dirname "$0")/apt_lib.sh"
+private_suites sid experimental
 package=$(private_apt apt-cache pkgnames linux-source- | grep -E '^linux-source-[0-9.]+$' | sort -V | tail -n 1)
 [ -n "$package" ] || unavailable "sid and experimental have no linux-source package"
 version=$(private_apt apt-cache show "$package" | sed -n 's/^Version: //p' | sort -V | tail -n 1)
@@ -90,8 +65,7 @@ version=$(private_apt apt-cache show "$package" | sed -n 's/^Version: //p' | sor
 dir=$cache/$package-$version
 if [ -z "$version" ] || ! built "$dir"; then
 	# --- get and unpack what the tests need --------------------------------
-	(cd "$work" && apt_get download "$package") >"$work/log" 2>&1 ||
-		unavailable "$package cannot be downloaded: $(tail -n 1 "$work/log" | sed 's,//[^/ ]*,//...,g')"
+	private_download "$package"
 	mkdir "$work/src"
 	top="$package"
 	# Unpacked by pipe: the package holds one archive of archives.

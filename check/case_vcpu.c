@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: MIT
+/*
+ * check/case_vcpu.c - what a guest sees of its memory, and what KVM_RUN says of it
+ *
+ * Each guest is a few instructions of 64-bit code; RSI is the address that it
+ * touches.  Its page tables map the first and the fourth GiB one to one with
+ * 2 MiB pages, so that nothing but the slots decides what an access finds.
+ */
+#include "check/check.h"
+
+#include "uapi/kvm_vcpu.h"
+
+#define RAM_SIZE (64 * PG)
+#define CODE	 0x1000UL
+#define STACK	 0x8000UL
+#define PML4	 0x10000UL
+#define PDPT	 0x11000UL
+#define PD_LOW	 0x12000UL
+#define PD_DATA	 0x13000UL
+#define DATA	 0xC0000000UL
+#define PORT	 0x10
+
+#define PTE_TABLE 0x3UL	 /* present, writable */
+#define PTE_HUGE  0x83UL /* the same, of 2 MiB */
+
+#define CR0_PE	 (1ULL << 0)
+#define CR0_NE	 (1ULL << 5)
+#define CR0_PG	 (1ULL << 31)
+#define CR4_PAE	 (1ULL << 5)
+#define EFER_LME (1ULL << 8)
+#define EFER_LMA (1ULL << 10)
+
+/* mov eax, [rsi] / mov [rsi], eax; out PORT, al; hlt */
+#define LOAD	  "\x8b\x06\xe6\x10\xf4"
+#define STORE	  "\x89\x06\xe6\x10\xf4"
+#define OUTSB	  "\xf3\x6e\xf4"	 /* rep outsb; hlt */
+#define HYPERCALL "\x0f\x01\xd9\xe6\x10\xf4" /* vmmcall; out PORT, al; hlt */
+#define HALT	  "\xf4"
+
+#define CPUID_ENTRIES 256
+#define STALE	      99 /* no exit reason */
+
+static int kvm, vm, vcpu;
+static struct kvm_run *run;
+static char *ram;
+
+static void make_tables(void)
+{
+	uint64_t *pml4 = (uint64_t *)(void *)(ram + PML4), *pdpt = (uint64_t *)(void *)(ram + PDPT);
+	uint64_t *low = (uint64_t *)(void *)(ram + PD_LOW), *data = (uint64_t *)(void *)(ram + PD_DATA);
+
+	pml4[0] = PDPT | PTE_TABLE;
+	pdpt[0] = PD_LOW | PTE_TABLE;
+	pdpt[3] = PD_DATA | PTE_TABLE;
+	for (unsigned i = 0; i < 512; i++) {
+		low[i] = i * 2 * MiB | PTE_HUGE;
+		data[i] = (DATA + i * 2 * MiB) | PTE_HUGE;
+	}
+}
+
+/* The CPU has what the host's has: without CPUID the mode could be refused. */
+static bool set_cpuid(void)
+{
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+	bool done;
+
+	if (!cpuid)
+		return false;
+	cpuid->nent = CPUID_ENTRIES;
+	done = !ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) && !ioctl(vcpu, KVM_SET_CPUID2, cpuid);
+	free(cpuid);
+	return done;
+}
+
+static bool set_mode(void)
+{
+	struct kvm_segment code = { .limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1 };
+	struct kvm_segment data = { .limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1 };
+	struct kvm_sregs s;
+
+	if (ioctl(vcpu, KVM_GET_SREGS, &s))
+		return false;
+	s.cr0 = CR0_PE | CR0_NE | CR0_PG;
+	s.cr3 = PML4;
+	s.cr4 |= CR4_PAE;
+	s.efer |= EFER_LME | EFER_LMA;
+	s.cs = code;
+	s.ds = s.es = s.fs = s.gs = s.ss = data;
+	return ioctl(vcpu, KVM_SET_SREGS, &s) == 0;
+}
+
+static bool begin(unsigned long type)
+{
+	kvm = kvm_open();
+	vm = vm_new(kvm, type);
+	ram = map_anon(RAM_SIZE);
+	make_tables();
+	if (set_region1(vm, 0, 0, 0, RAM_SIZE, (uintptr_t)ram))
+		return false;
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	if (vcpu < 0)
+		return false;
+	run = mmap(NULL, 3 * PG, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	return run != MAP_FAILED && set_cpuid() && set_mode();
+}
+
+static void must_begin(unsigned long type)
+{
+	if (!begin(type))
+		die("a vCPU");
+}
+
+/* An exit for I/O or a call is over for the guest only when KVM_RUN has been called again. */
+static void settle(void)
+{
+	run->immediate_exit = 1;
+	ioctl(vcpu, KVM_RUN, 0);
+	run->immediate_exit = 0;
+}
+
+/* Enter the code anew; what KVM_RUN says. */
+static long enter(const char *code, size_t len, uint64_t address, uint64_t value)
+{
+	struct kvm_regs r = { .rip = CODE, .rsp = STACK, .rflags = 2, .rsi = address, .rax = value, .rcx = 1, .rdx = PORT };
+
+	settle();
+	memcpy(ram + CODE, code, len);
+	if (ioctl(vcpu, KVM_SET_REGS, &r))
+		die("KVM_SET_REGS");
+	run->exit_reason = STALE;
+	return RET(ioctl(vcpu, KVM_RUN, 0));
+}
+#define ENTER(code, address, value) enter(code, sizeof(code) - 1, address, value)
+
+static struct kvm_regs regs(void)
+{
+	struct kvm_regs r;
+
+	if (ioctl(vcpu, KVM_GET_REGS, &r))
+		die("KVM_GET_REGS");
+	return r;
+}
+
+/* What a load finds: the byte, or minus the exit's reason beyond all errors. */
+#define EXIT(reason) (-10000 - (long)(reason))
+
+static long guest_load(uint64_t address)
+{
+	long ret = ENTER(LOAD, address, 0xee);
+
+	if (ret)
+		return ret;
+	return run->exit_reason == KVM_EXIT_IO ? (long)(regs().rax & 0xff) : EXIT(run->exit_reason);
+}
+
+static long guest_store(uint64_t address, unsigned value)
+{
+	long ret = ENTER(STORE, address, value);
+
+	if (ret)
+		return ret;
+	return run->exit_reason == KVM_EXIT_IO ? 0 : EXIT(run->exit_reason);
+}
+
+/*
+ * A CPU that runs guest code, and not KVM in its place: an instruction that KVM
+ * emulates finds MMIO where the host allows nothing, the CPU's own access is EFAULT.
+ */
+bool check_vcpu(void)
+{
+	char *closed = mmap(NULL, PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return begin(0) && ENTER(HALT, 0, 0) == 0 && run->exit_reason == KVM_EXIT_HLT &&
+	       !set_region1(vm, 1, 0, DATA, PG, (uintptr_t)closed) && guest_load(DATA) == -EFAULT;
+}
+
+static void see_fault(const char *what, uint64_t flags, uint64_t gpa)
+{
+	SEE(run->exit_reason, KVM_EXIT_MEMORY_FAULT, "%s: exit", what);
+	SEE(run->memory_fault.flags, flags, "%s: flags", what);
+	SEE(run->memory_fault.gpa, gpa, "%s: gpa", what);
+	SEE(run->memory_fault.size, PG, "%s: size", what);
+	SEE(regs().rip, CODE, "%s: at the instruction", what);
+}
+
+static void see_mmio(const char *what, uint64_t gpa, bool write)
+{
+	SEE(run->exit_reason, KVM_EXIT_MMIO, "%s: exit", what);
+	SEE(run->mmio.phys_addr, gpa, "%s: gpa", what);
+	SEE(run->mmio.len, 4, "%s: length", what);
+	SEE(run->mmio.is_write, write, "%s: direction", what);
+}
+
+void case_vcpu_plain(void)
+{
+	char *mem = map_anon(4 * PG);
+
+	must_begin(0);
+	SEE(RET(set_region1(vm, 1, 0, DATA, 4 * PG, (uintptr_t)mem)), 0, "a slot");
+	mem[5] = 0x31;
+	SEE(guest_load(DATA + 5), 0x31, "the guest reads the host's memory");
+	SEE(guest_store(DATA + PG, 0x32), 0, "and writes");
+	SEE(mem[PG], 0x32, "which the host reads");
+	mprotect(mem, PG, PROT_READ);
+	SEE(guest_load(DATA + 5), 0x31, "where the host may only read, so does the guest");
+	SEE(guest_store(DATA, 0x33), -EFAULT, "but a store is EFAULT");
+	SEE(run->exit_reason, k->gmem ? KVM_EXIT_UNKNOWN : STALE, "without an annotation");
+	SEE(regs().rip, CODE, "at the instruction");
+	mprotect(mem, PG, PROT_READ | PROT_WRITE);
+	SEE(RET(ioctl(vcpu, KVM_RUN, 0)), 0, "which goes on when the memory allows it");
+	SEE(mem[0], 0x33, "and is done");
+	munmap(mem, PG);
+	SEE(guest_load(DATA), -EFAULT, "memory that is gone");
+	SEE(run->exit_reason, k->gmem ? KVM_EXIT_UNKNOWN : STALE, "is not annotated either");
+	SEE(RET(set_region1(vm, 1, 0, DATA, 0, 0)), 0, "deleted");
+	SEE(guest_load(DATA + PG), EXIT(KVM_EXIT_MMIO), "without a slot");
+}
+
+void case_vcpu_mmio(void)
+{
+	char *mem = map_anon(PG);
+
+	must_begin(0);
+	SEE(ENTER(LOAD, DATA + 8, 0), 0, "a load where no slot is");
+	see_mmio("a load", DATA + 8, false);
+	memcpy(run->mmio.data, "\x78\x56\x34\x12", 4);
+	SEE(RET(ioctl(vcpu, KVM_RUN, 0)), 0, "the answer");
+	SEE(run->exit_reason, KVM_EXIT_IO, "goes on");
+	SEE(regs().rax, 0x12345678, "with the data");
+	SEE(ENTER(STORE, DATA + 12, 0x9abcdef0), 0, "a store");
+	see_mmio("a store", DATA + 12, true);
+	SEE(memcmp(run->mmio.data, "\xf0\xde\xbc\x9a", 4), 0, "its data");
+	SEE(regs().rip, CODE + 2, "is over for the guest");
+	mem[0] = 0x31;
+	SEE(RET(set_region1(vm, 1, KVM_MEM_READONLY, DATA, PG, (uintptr_t)mem)), 0, "a read-only slot");
+	SEE(guest_load(DATA), 0x31, "can be read");
+	SEE(ENTER(STORE, DATA, 0x77), 0, "a store to it");
+	see_mmio("a store to a read-only slot", DATA, true);
+	SEE(mem[0], 0x31, "and changes nothing");
+	mprotect(mem, PG, PROT_READ);
+	SEE(guest_load(DATA), 0x31, "it may be read-only for the host as well");
+}
+
+void case_vcpu_calls(void)
+{
+	must_begin(0);
+	SEE(RET(ioctl(vcpu, KVM_RUN, 1)), -EINVAL, "KVM_RUN(1)");
+	SEE(RET(ioctl(vcpu, _IO(KVMIO, 0xfe), 0)), -EINVAL, "unknown ioctl");
+	SEE(RET(ioctl(vcpu, KVM_CREATE_GUEST_MEMFD, BAD_PTR)), -EINVAL, "the VM's ioctl");
+	SEE(RET(ioctl(vm, KVM_CREATE_VCPU, 0)), -EEXIST, "an id that is taken");
+	SEE(ENTER(HALT, 0, 0), 0, "hlt");
+	SEE(regs().rip, CODE + 1, "a step");
+	run->immediate_exit = 1;
+	run->exit_reason = STALE;
+	SEE(RET(ioctl(vcpu, KVM_RUN, 0)), -EINTR, "immediate_exit");
+	SEE(run->exit_reason, STALE, "says nothing else");
+	SEE(regs().rip, CODE + 1, "and no step");
+	run->immediate_exit = 0;
+	SEE(ENTER(HALT, 0, 0), 0, "hlt");
+	SEE(run->exit_reason, KVM_EXIT_HLT, "is an exit without an interrupt controller");
+}
+
+/* EAX is the number; RBX, RCX, RDX the arguments. */
+static long hypercall(uint64_t nr, uint64_t gpa, uint64_t pages, uint64_t attributes)
+{
+	struct kvm_regs r = { .rip = CODE, .rsp = STACK, .rflags = 2, .rax = nr, .rbx = gpa, .rcx = pages, .rdx = attributes };
+	long ret;
+
+	settle();
+	memcpy(ram + CODE, HYPERCALL, sizeof(HYPERCALL) - 1);
+	if (ioctl(vcpu, KVM_SET_REGS, &r))
+		die("KVM_SET_REGS");
+	run->exit_reason = STALE;
+	run->hypercall.ret = 0x55;
+	ret = RET(ioctl(vcpu, KVM_RUN, 0));
+	if (ret)
+		return ret;
+	return run->exit_reason == KVM_EXIT_IO ? (long)regs().rax : EXIT(run->exit_reason);
+}
+
+void case_vcpu_hypercall(void)
+{
+	struct kvm_enable_cap on = { .cap = KVM_CAP_EXIT_HYPERCALL, .args = { 1 << KVM_HC_MAP_GPA_RANGE } };
+
+	must_begin(0);
+	SEE(hypercall(99, 0, 0, 0), -1000, "unknown: ENOSYS for the guest");
+	SEE(hypercall(KVM_HC_MAP_GPA_RANGE, DATA, 1, 0), -1000, "MAP_GPA_RANGE, not enabled");
+	SEE(RET(ioctl(vm, KVM_ENABLE_CAP, &on)), 0, "enabled");
+	SEE(hypercall(KVM_HC_MAP_GPA_RANGE, DATA, 3, 0x10), EXIT(KVM_EXIT_HYPERCALL), "MAP_GPA_RANGE");
+	SEE(run->hypercall.nr, KVM_HC_MAP_GPA_RANGE, "its number");
+	SEE(run->hypercall.args[0], DATA, "gpa");
+	SEE(run->hypercall.args[1], 3, "pages");
+	SEE(run->hypercall.args[2], 0x10, "attributes");
+	SEE(run->hypercall.ret, k->ret_preset ? 0 : 0x55, "the result before user space has set one");
+	SEE(run->hypercall.longmode, 1, "64-bit mode");
+	run->hypercall.ret = 7;
+	SEE(RET(ioctl(vcpu, KVM_RUN, 0)), 0, "goes on");
+	SEE(regs().rax, 7, "with the result");
+	SEE(hypercall(KVM_HC_MAP_GPA_RANGE, DATA + 1, 1, 0), -22, "gpa unaligned: EINVAL for the guest");
+	SEE(hypercall(KVM_HC_MAP_GPA_RANGE, DATA, 0, 0), -22, "no pages");
+	SEE(hypercall(KVM_HC_MAP_GPA_RANGE, -PG, 2, 0), EXIT(KVM_EXIT_HYPERCALL), "frames beyond 2^52 are let pass");
+	SEE(hypercall(KVM_HC_MAP_GPA_RANGE, DATA, 1, 0xf7), EXIT(KVM_EXIT_HYPERCALL), "any attributes");
+	SEE(run->hypercall.args[2], 0xf7, "are passed on");
+}
+
+void case_vcpu_dirty(void)
+{
+	char *mem = map_anon(4 * PG);
+	uint64_t bits = ~0ULL;
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = &bits };
+
+	must_begin(0);
+	SEE(RET(set_region1(vm, 1, KVM_MEM_LOG_DIRTY_PAGES, DATA, 4 * PG, (uintptr_t)mem)), 0, "a slot that logs");
+	SEE(RET(ioctl(vm, KVM_GET_DIRTY_LOG, &log)), 0, "the log");
+	SEE(bits, 0, "of nothing");
+	SEE(guest_load(DATA), 0, "a load");
+	mem[PG] = 1;
+	SEE(RET(ioctl(vm, KVM_GET_DIRTY_LOG, &log)), 0, "the log");
+	SEE(bits, 0, "loads, and what the host stores, are not in it");
+	SEE(guest_store(DATA, 1), 0, "a store");
+	SEE(guest_store(DATA + 2 * PG + 8, 1), 0, "another page's");
+	SEE(RET(ioctl(vm, KVM_GET_DIRTY_LOG, &log)), 0, "the log");
+	SEE(bits, 5, "both");
+	SEE(RET(ioctl(vm, KVM_GET_DIRTY_LOG, &log)), 0, "once more");
+	SEE(bits, 0, "is empty");
+	SEE(guest_store(DATA, 1), 0, "the same page");
+	SEE(RET(ioctl(vm, KVM_GET_DIRTY_LOG, &log)), 0, "again");
+	SEE(bits, 1, "is there again");
+	SEE(guest_store(DATA + 3 * PG, 1), 0, "a store");
+	SEE(RET(set_region1(vm, 1, 0, DATA, 4 * PG, (uintptr_t)mem)), 0, "logging ends");
+	SEE(RET(ioctl(vm, KVM_GET_DIRTY_LOG, &log)), -ENOENT, "there is no log");
+	SEE(RET(set_region1(vm, 1, KVM_MEM_LOG_DIRTY_PAGES, DATA, 4 * PG, (uintptr_t)mem)), 0, "logging begins");
+	SEE(RET(ioctl(vm, KVM_GET_DIRTY_LOG, &log)), 0, "the log");
+	SEE(bits, 0, "knows nothing of before");
+}
+
+static long pre_fault(uint64_t gpa, uint64_t size, uint64_t flags, struct kvm_pre_fault_memory *out)
+{
+	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = size, .flags = flags };
+	long ret = RET(ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &range));
+
+	if (out)
+		*out = range;
+	return ret;
+}
+
+/* What pre-faulting answers where it exists. */
+#define PRE(answer) (k->pre_fault && target.pre_fault ? (answer) : k->pre_fault ? -EOPNOTSUPP : -EINVAL)
+#define AFTER(value, before) (k->pre_fault && target.pre_fault ? (value) : (before))
+
+void case_vcpu_pre_fault(void)
+{
+	struct kvm_pre_fault_memory r;
+	char *mem = map_anon(4 * PG);
+
+	must_begin(0);
+	if (!target.pre_fault)
+		return;
+	SEE(RET(set_region1(vm, 1, 0, DATA, 4 * PG, (uintptr_t)mem)), 0, "a slot");
+	SEE(pre_fault(DATA, 2 * PG, 0, &r), PRE(0), "two pages of it");
+	SEE(r.gpa, AFTER(DATA + 2 * PG, DATA), "gpa tells how far");
+	SEE(r.size, AFTER(0, 2 * PG), "size what is left");
+	SEE(pre_fault(DATA + 2 * PG, 4 * PG, 0, &r), PRE(0), "beyond its end");
+	SEE(r.size, AFTER(2 * PG, 4 * PG), "what is left of it");
+	SEE(pre_fault(DATA + 4 * PG, PG, 0, &r), PRE(-ENOENT), "where no slot is");
+	SEE(r.size, PG, "nothing was done");
+	SEE(pre_fault(DATA, 0, 0, NULL), PRE(-EINVAL), "size 0");
+	SEE(pre_fault(DATA, PG + 1, 0, NULL), PRE(-EINVAL), "size unaligned");
+	SEE(pre_fault(DATA + 1, PG, 0, NULL), PRE(-EINVAL), "gpa unaligned");
+	SEE(pre_fault(-PG, PG, 0, NULL), PRE(-EINVAL), "ends at 2^64");
+	SEE(pre_fault(-PG, 2 * PG, 0, NULL), PRE(-EINVAL), "wraps");
+	for (unsigned bit = 0; bit < 64; bit += 9)
+		SEE(pre_fault(DATA, PG, 1ULL << bit, NULL), PRE(-EINVAL), "flag bit %u", bit);
+	SEE(pre_fault(DATA + 4 * PG, PG, 1, NULL), PRE(-EINVAL), "flags come before slots");
+	SEE(RET(ioctl(vcpu, KVM_PRE_FAULT_MEMORY, BAD_PTR)), k->pre_fault ? -EFAULT : -EINVAL, "bad pointer");
+	munmap(mem, PG);
+	SEE(pre_fault(DATA, 2 * PG, 0, &r), PRE(-EFAULT), "memory that is gone");
+	SEE(r.size, 2 * PG, "nothing was done");
+	SEE(pre_fault(DATA + PG, PG, 0, NULL), PRE(0), "beside it");
+	SEE(RET(set_region1(vm, 1, 0, DATA, 0, 0)), 0, "deleted");
+	/* The vCPU has to run in between: 6.12 goes round for ever in page tables that the deletion made obsolete. */
+	SEE(guest_load(DATA + PG), EXIT(KVM_EXIT_MMIO), "without the slot");
+	SEE(pre_fault(DATA + PG, PG, 0, NULL), PRE(-ENOENT), "is there nothing");
+	SEE(RET(set_region1(vm, 1, KVM_MEM_READONLY, DATA, 2 * PG, (uintptr_t)mem + PG)), 0, "a read-only slot");
+	SEE(pre_fault(DATA, PG, 0, NULL), PRE(0), "can be pre-faulted");
+}
+
+/* Files that the guest and the host share, on a VM without private memory. */
+void case_vcpu_file(void)
+{
+	char *mem, *other = map_anon(4 * PG);
+	int file;
+
+	if (target.bindable)
+		return;
+	must_begin(0);
+	file = gmem_new(vm, 4 * PG, SHAREABLE);
+	mem = map_shared(file, 4 * PG, 0);
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, DATA, 2 * PG, (uintptr_t)other, file, PG)), 0, "a slot");
+	mem[PG] = 0x21;
+	other[0] = 0x55;
+	SEE(guest_load(DATA), 0x21, "the guest reads the file");
+	SEE(guest_store(DATA + PG, 0x22), 0, "and writes");
+	SEE(mem[2 * PG], 0x22, "which the host reads");
+	SEE(other[PG], 0, "userspace_addr is another thing");
+	SEE(guest_load(DATA + 2 * PG), EXIT(KVM_EXIT_MMIO), "beyond the slot");
+	SEE(ENTER(OUTSB, DATA, 0), 0, "string output");
+	SEE(run->exit_reason, KVM_EXIT_IO, "is I/O");
+	SEE(((unsigned char *)run)[run->io.data_offset], 0x55, "of what is at userspace_addr: KVM itself reads");
+	SEE(RET(fallocate(file, 3, PG, PG)), 0, "a hole");
+	SEE(guest_load(DATA), 0, "reads as zero");
+	SEE(guest_store(DATA, 0x23), 0, "is filled by a store");
+	SEE(mem[PG], 0x23, "which the host reads");
+	munmap(mem, 4 * PG);
+	close(file);
+	SEE(guest_load(DATA), -EFAULT, "without the file");
+	see_fault("without the file", 0, DATA);
+	SEE(guest_store(DATA + PG + 8, 1), -EFAULT, "a store");
+	see_fault("a store without the file", 0, DATA + PG);
+}
+
+/* A file without MMAP on a VM without private memory: nothing is ever taken from it. */
+void case_vcpu_unshared(void)
+{
+	char *other = map_anon(4 * PG);
+	int file;
+
+	/* What a file's private pages are to such a VM, where files have states, no kernel could be asked yet. */
+	if (target.bindable || (target.has & NEED_CONVERSION))
+		return;
+	must_begin(0);
+	file = gmem_new(vm, 4 * PG, 0);
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, DATA, 4 * PG, (uintptr_t)other, file, 0)), 0, "a slot");
+	SEE(guest_store(DATA, 0x31), 0, "a store");
+	SEE(guest_load(DATA), 0x31, "a load");
+	SEE(other[0], 0x31, "of what is at userspace_addr");
+	SEE(RET(fallocate(file, 3, 0, 4 * PG)), 0, "a hole in the file");
+	SEE(guest_load(DATA), 0x31, "is not seen");
+}
+
+static long set_private(uint64_t gpa, uint64_t size, bool private)
+{
+	struct kvm_memory_attributes a = { .address = gpa, .size = size, .attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0 };
+
+	return RET(ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &a));
+}
+
+/* Attributes of the VM decide between the file and userspace_addr. */
+void case_vcpu_private(void)
+{
+	char *mem = map_anon(4 * PG);
+	int file;
+
+	if (!(target.types & 2) || (target.has & NEED_CONVERSION))
+		return;
+	must_begin(1);
+	file = gmem_new(vm, 2 * PG, 0);
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, DATA, 2 * PG, (uintptr_t)mem, file, 0)), 0, "a slot with a file");
+	SEE(RET(set_region1(vm, 2, 0, DATA + 2 * PG, 2 * PG, (uintptr_t)mem + 2 * PG)), 0, "a slot without");
+	mem[0] = 0x11;
+	SEE(guest_load(DATA), 0x11, "shared: userspace_addr");
+	SEE(set_private(DATA, PG, true), 0, "to private");
+	SEE(guest_load(DATA), 0, "private: the file, which is empty");
+	SEE(guest_store(DATA, 0x77), 0, "a store");
+	SEE(mem[0], 0x11, "does not reach shared memory");
+	SEE(set_private(DATA, PG, false), 0, "to shared");
+	SEE(guest_load(DATA), 0x11, "shared memory is back");
+	SEE(set_private(DATA, PG, true), 0, "to private again");
+	SEE(guest_load(DATA), 0x77, "so is the private page");
+	SEE(RET(fallocate(file, 3, 0, PG)), 0, "a hole in it");
+	SEE(guest_load(DATA), 0, "reads as zero");
+	SEE(set_private(DATA + 3 * PG, PG, true), 0, "private, in a slot without a file");
+	SEE(guest_load(DATA + 2 * PG), 0, "its neighbour is shared");
+	SEE(guest_load(DATA + 3 * PG + 8), -EFAULT, "no file");
+	see_fault("no file", KVM_MEMORY_EXIT_FLAG_PRIVATE, DATA + 3 * PG);
+	SEE(guest_store(DATA + 3 * PG, 1), -EFAULT, "a store");
+	see_fault("no file, a store", KVM_MEMORY_EXIT_FLAG_PRIVATE, DATA + 3 * PG);
+	SEE(set_private(DATA + 4 * PG, PG, true), 0, "private, where no slot is");
+	SEE(guest_load(DATA + 4 * PG), -EFAULT, "no slot");
+	see_fault("no slot", KVM_MEMORY_EXIT_FLAG_PRIVATE, DATA + 4 * PG);
+	SEE(guest_load(DATA + 5 * PG), EXIT(KVM_EXIT_MMIO), "shared, where no slot is");
+	SEE(pre_fault(DATA, 2 * PG, 0, NULL), PRE(0), "pre-faulting, private and shared");
+	SEE(pre_fault(DATA + 3 * PG, PG, 0, NULL), PRE(-EFAULT), "pre-faulting without a file");
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, DATA, 0, 0, -1, 0)), 0, "the slot is deleted");
+	SEE(guest_load(DATA), -EFAULT, "private stays private");
+	see_fault("a deleted slot", KVM_MEMORY_EXIT_FLAG_PRIVATE, DATA);
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, DATA, 2 * PG, (uintptr_t)mem, file, 0)), 0, "and made anew");
+	SEE(guest_store(DATA, 0x78), 0, "a store to the file");
+	close(file);
+	SEE(guest_load(DATA), -EFAULT, "the file is closed");
+	see_fault("a closed file", KVM_MEMORY_EXIT_FLAG_PRIVATE, DATA);
+	SEE(guest_load(DATA + PG), 0, "shared memory does not need it");
+}
+
+/* Conversion in place: the guest finds its data whatever the state. */
+void case_vcpu_convert(void)
+{
+	int file;
+	char *mem;
+
+	if (!(target.types & 2))
+		return;
+	must_begin(1);
+	file = gmem_new(vm, 4 * PG, SHAREABLE);
+	mem = map_shared(file, 4 * PG, 0);
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, DATA, 4 * PG, (uintptr_t)mem, file, 0)), 0, "a slot");
+	SEE(guest_store(DATA, 0x41), 0, "a store, shared");
+	SEE(mem[0], 0x41, "the host reads it");
+	SEE(RET(set_attr2(file, 0, PG, KVM_MEMORY_ATTRIBUTE_PRIVATE, NULL)), 0, "to private");
+	SEE(guest_load(DATA), 0x41, "the guest finds it");
+	SEE(check_load(mem), REFUSED, "the host does not");
+	SEE(guest_store(DATA, 0x42), 0, "a store, private");
+	SEE(RET(set_attr2(file, 0, PG, 0, NULL)), 0, "to shared");
+	SEE(check_load(mem), 0x42, "the host reads it");
+	SEE(guest_load(DATA), 0x42, "so does the guest");
+}
