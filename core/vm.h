@@ -68,6 +68,7 @@ struct core_vm {
 	u32 boot_id;	      /* the vCPU that starts running */
 	u32 max_vcpu_id;      /* KVM_CAP_MAX_VCPU_ID's args[0]; 0: not set */
 	bool irqchip;
+	bool pic_outside; /* KVM_CAP_SPLIT_IRQCHIP: the program has PIC and I/O APIC */
 	struct core_slots *slots; /* core/memslot.c */
 	struct core_attrs *attrs; /* core/attributes.c: per-VM attributes by gfn */
 };

@@ -133,7 +133,7 @@ static int bus_irq_pending(void *ctx)
 {
 	struct dev_vcpu *v = ctx;
 
-	if (v->user_irq >= 0)
+	if (v->user_irq >= 0 && dev_takes_user_irq(v))
 		return v->user_irq;
 	return v->irq && v->irq->pending ? v->irq->pending(v) : -1;
 }
@@ -143,7 +143,7 @@ static int bus_irq_ack(void *ctx)
 	struct dev_vcpu *v = ctx;
 	int vector = v->user_irq;
 
-	if (vector >= 0) {
+	if (vector >= 0 && dev_takes_user_irq(v)) {
 		v->user_irq = -1;
 		return vector;
 	}

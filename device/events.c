@@ -107,6 +107,24 @@ long dev_vcpu_set_mp_state(struct dev_object *obj, u64 arg, void *copy, struct c
 	return 0;
 }
 
+bool dev_takes_user_irq(struct dev_vcpu *v)
+{
+	return !v->irq || !v->irq->takes_pic || v->irq->takes_pic(v);
+}
+
+/* Without a local APIC the last one counts; with one it is LINT0's, until that takes it. */
+static long queue_interrupt(struct dev_vcpu *v, u32 irq, struct core_err *err)
+{
+	if (v->vm->core.irqchip && v->user_irq >= 0)
+		return core_refuse(err, RULE_INTERRUPT_PENDING, 0, "irq", irq, 0);
+	if (!v->vm->core.irqchip && v->cpu->events.interrupt.injected)
+		v->cpu->events.interrupt.nr = (u8)irq;
+	else
+		v->user_irq = (int)irq;
+	dev_vcpu_kick(v);
+	return 0;
+}
+
 long dev_vcpu_interrupt(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	struct dev_vcpu *v = dev_to_vcpu(obj);
@@ -114,13 +132,9 @@ long dev_vcpu_interrupt(struct dev_object *obj, u64 arg, void *copy, struct core
 
 	if (irq >= KVM_NR_INTERRUPTS)
 		return core_refuse(err, RULE_INTERRUPT_NR, 0, "irq", irq, KVM_NR_INTERRUPTS);
-	if (v->vm->core.irqchip)
+	if (!dev_pic_outside(v))
 		return core_refuse(err, RULE_INTERRUPT_CHIP, 0, "irq", irq, 0);
-	if (v->cpu->events.interrupt.injected || v->user_irq >= 0)
-		return core_refuse(err, RULE_INTERRUPT_PENDING, 0, "irq", irq, 0);
-	v->user_irq = (int)irq;
-	cpu_kick(v->cpu, CPU_STOP_POLL);
-	return 0;
+	return queue_interrupt(v, irq, err);
 }
 
 long dev_vcpu_nmi(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)

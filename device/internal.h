@@ -50,6 +50,13 @@ void dev_vcpu_forked(struct dev_vcpu *v);
 /* device/bus.c */
 extern const struct cpu_bus dev_cpu_bus;
 
+/* device/events.c: the program plays the PIC; and whether its interrupt could be taken now, IF aside. */
+static inline bool dev_pic_outside(const struct dev_vcpu *v)
+{
+	return !v->vm->core.irqchip || v->vm->core.pic_outside;
+}
+bool dev_takes_user_irq(struct dev_vcpu *v);
+
 /* device/cpuid.c */
 void dev_cpuid_answer(struct dev_vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 

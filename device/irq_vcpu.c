@@ -171,6 +171,14 @@ static int op_ack(struct dev_vcpu *v)
 	return vector;
 }
 
+static bool op_takes_pic(struct dev_vcpu *v)
+{
+	bool was = enter(v), ret = lapic_takes_pic(&cpu_of(v)->lapic);
+
+	leave(v, was);
+	return ret;
+}
+
 static u64 op_get_tpr(struct dev_vcpu *v)
 {
 	return lapic_get(&cpu_of(v)->lapic, LAPIC_TPR) >> 4;
@@ -464,6 +472,7 @@ static void op_fini(struct dev_vcpu *v)
 static const struct dev_irq_ops ops = {
 	.pending = op_pending,
 	.ack = op_ack,
+	.takes_pic = op_takes_pic,
 	.get_tpr = op_get_tpr,
 	.set_tpr = op_set_tpr,
 	.poll = op_poll,

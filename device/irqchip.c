@@ -123,6 +123,7 @@ static long enable_split(struct dev_vm *vm, u64 pins, struct core_err *err)
 		chip->routes = none;
 		chip->reserved_pins = (u32)pins;
 		vm->core.irqchip = true;
+		vm->core.pic_outside = true;
 		set_mode(chip, IRQCHIP_SPLIT);
 	} else {
 		irq_routes_free(none);

@@ -253,9 +253,9 @@ static bool interrupts_open(const struct dev_vcpu *v)
 	       !v->cpu->events.exception.pending;
 }
 
-static bool ready_for_irq(const struct dev_vcpu *v)
+static bool ready_for_irq(struct dev_vcpu *v)
 {
-	return v->vm->core.irqchip || (v->user_irq < 0 && interrupts_open(v));
+	return !dev_pic_outside(v) || (v->user_irq < 0 && interrupts_open(v) && dev_takes_user_irq(v));
 }
 
 /* Something ends the halt. */
@@ -263,9 +263,9 @@ static bool may_wake(struct dev_vcpu *v)
 {
 	if (v->user_nmi || v->cpu->events.nmi.pending || v->cpu->events.exception.pending || v->cpu->events.triple_fault)
 		return true;
-	if (v->irq && v->irq->wakes)
-		return v->irq->wakes(v);
-	return v->user_irq >= 0;
+	if (v->user_irq >= 0 && (!v->irq || ((cpu_rflags(v->cpu) & EFLAGS_IF) && dev_takes_user_irq(v))))
+		return true;
+	return v->irq && v->irq->wakes && v->irq->wakes(v);
 }
 
 /* Sleep until a kick or a signal; the timer's deadline is the interrupt controller's. */
@@ -313,7 +313,7 @@ static long guest(struct dev_vcpu *v, struct dev_thread *thread)
 
 static long step(struct dev_vcpu *v, struct dev_thread *thread)
 {
-	bool wants_window = v->run->request_interrupt_window && !v->vm->core.irqchip;
+	bool wants_window = v->run->request_interrupt_window && dev_pic_outside(v) && dev_takes_user_irq(v);
 
 	if (thread->deferred) {
 		v->run->exit_reason = KVM_EXIT_INTR;

@@ -34,6 +34,7 @@ struct dev_vcpu;
 struct dev_irq_ops {
 	int (*pending)(struct dev_vcpu *v); /* vector that would be taken, or -1 */
 	int (*ack)(struct dev_vcpu *v);
+	bool (*takes_pic)(struct dev_vcpu *v); /* LINT0 is open for a PIC's interrupt, which may be the program's */
 	u64 (*get_tpr)(struct dev_vcpu *v);
 	void (*set_tpr)(struct dev_vcpu *v, u64 tpr);
 	void (*poll)(struct dev_vcpu *v); /* after a kick: NMI, INIT, SIPI go to v->cpu->events, v->mp_state */

@@ -151,8 +151,9 @@ static struct kvm_run *map_run(int vcpu)
 	return run;
 }
 
-static struct guest guest_new(bool with_pit)
+static struct guest guest_make(bool with_pit, bool split)
 {
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	struct guest g = { .kvm = kvm_open() };
 	static struct {
@@ -161,8 +162,8 @@ static struct guest guest_new(bool with_pit)
 	} cpuid;
 
 	g.vm = vm_new(g.kvm, 0);
-	if (ioctl(g.vm, KVM_CREATE_IRQCHIP, 0))
-		die("KVM_CREATE_IRQCHIP");
+	if (split ? ioctl(g.vm, KVM_ENABLE_CAP, &cap) : ioctl(g.vm, KVM_CREATE_IRQCHIP, 0))
+		die("an interrupt controller");
 	if (with_pit && ioctl(g.vm, KVM_CREATE_PIT2, &pit))
 		die("KVM_CREATE_PIT2");
 	g.ram = map_anon(RAM_SIZE);
@@ -182,6 +183,11 @@ static struct guest guest_new(bool with_pit)
 		set_gate(&g, PIC_BASE + i, handler_pic);
 	set_mode(&g);
 	return g;
+}
+
+static struct guest guest_new(bool with_pit)
+{
+	return guest_make(with_pit, false);
 }
 
 static void guest_free(struct guest *g)
@@ -534,8 +540,38 @@ static void test_bus_cycle(void)
 	close(kvm);
 }
 
+/* With a split controller the program is the PIC: its interrupt comes by LINT0. */
+static void test_extint(void)
+{
+	struct kvm_interrupt irq = { .irq = VECTOR };
+	struct guest full = guest_new(false), g = guest_make(false, true);
+	struct kvm_lapic_state apic;
+
+	is(error_of(ioctl(full.vcpu, KVM_INTERRUPT, &irq)), ENXIO, "KVM_INTERRUPT with a PIC in the kernel");
+	guest_free(&full);
+	ioctl(g.vcpu, KVM_GET_LAPIC, &apic);
+	memcpy(apic.regs + 0x350, "\0\7\0", 4); /* LINT0: ExtINT, open */
+	is(ioctl(g.vcpu, KVM_SET_LAPIC, &apic), 0, "LINT0 is open");
+	is(ioctl(g.vcpu, KVM_INTERRUPT, &irq), 0, "with a split controller it is queued");
+	is(error_of(ioctl(g.vcpu, KVM_INTERRUPT, &irq)), EEXIST, "... one");
+	ok(run_from(&g, guest_halt, 1, 0, 0), "... and ends a halt");
+	is(*count_of(&g), 1, "... once");
+	g.run->request_interrupt_window = 1;
+	ok(!run_from(&g, guest_spin, 1, 0, 0), "a window that is asked for");
+	is(g.run->exit_reason, KVM_EXIT_IRQ_WINDOW_OPEN, "... opens");
+	is(g.run->ready_for_interrupt_injection, 1, "... for an interrupt");
+	is(*count_of(&g), 0, "that there is not yet");
+	g.run->request_interrupt_window = 0;
+	is(ioctl(g.vcpu, KVM_INTERRUPT, &irq), 0, "it comes");
+	is(ioctl(g.vcpu, KVM_RUN, 0), 0, "the guest goes on");
+	is(g.run->exit_reason, KVM_EXIT_IO, "... behind it");
+	is(*count_of(&g), 1, "and has seen it");
+	guest_free(&g);
+}
+
 int main(void)
 {
+	test_extint();
 	test_bus_cycle();
 	test_refusals();
 	test_apic_timer();
