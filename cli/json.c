@@ -70,6 +70,16 @@ void json_number(struct json *json, const char *key, u64 value)
 	printf("%" PRIu64, value);
 }
 
+/* JSON has no way to write what is not finite. */
+void json_real(struct json *json, const char *key, double value)
+{
+	begin(json, key);
+	if (value - value == 0)
+		printf("%.6g", value);
+	else
+		fputs("null", stdout);
+}
+
 void json_bool(struct json *json, const char *key, bool value)
 {
 	begin(json, key);

@@ -23,6 +23,7 @@ void json_close(struct json *json, char kind);
 /* value NULL writes null. */
 void json_text(struct json *json, const char *key, const char *value);
 void json_number(struct json *json, const char *key, u64 value);
+void json_real(struct json *json, const char *key, double value);
 void json_bool(struct json *json, const char *key, bool value);
 
 #endif

@@ -82,19 +82,12 @@ int program_exec(const struct program *program, char *const argv[], char *const 
 	return -errno;
 }
 
-int program_preload_object(const char *file, char path[PATH_MAX])
+int program_own_file(const char *name, char path[PATH_MAX])
 {
 	static const char *const places[] = { "", "../lib/gmem/" };
 	char self[PATH_MAX], candidate[PATH_MAX + 64], *slash;
-	ssize_t n;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (file) {
-		if (realpath(file, path))
-			return 0;
-		complain("%s: %m", file);
-		return -errno;
-	}
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (n < 0) {
 		complain("cannot find myself: /proc/self/exe: %m");
 		return -errno;
@@ -104,12 +97,22 @@ int program_preload_object(const char *file, char path[PATH_MAX])
 	if (slash)
 		slash[1] = '\0';
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(candidate, sizeof(candidate), "%s%s" PRELOAD_NAME, self, places[i]);
+		snprintf(candidate, sizeof(candidate), "%s%s%s", self, places[i], name);
 		if (realpath(candidate, path))
 			return 0;
 	}
-	complain("%s is neither in %s nor in %s../lib/gmem", PRELOAD_NAME, self, self);
+	complain("%s is neither in %s nor in %s../lib/gmem", name, self, self);
 	return -ENOENT;
+}
+
+int program_preload_object(const char *file, char path[PATH_MAX])
+{
+	if (!file)
+		return program_own_file(PRELOAD_NAME, path);
+	if (realpath(file, path))
+		return 0;
+	complain("%s: %m", file);
+	return -errno;
 }
 
 /* Append one entry of a list. */

@@ -21,6 +21,8 @@ int program_find(struct program *program, const char *name);
 /* Start it: as execve(2) with the given environment; -errno. */
 int program_exec(const struct program *program, char *const argv[], char *const envp[]);
 
+/* What belongs to this command: beside it (build tree) or in ../lib/gmem (installed). 0 or -errno, complaint included. */
+int program_own_file(const char *name, char path[PATH_MAX]);
 /* The preload object belonging to this command, or file itself if not NULL: 0 or -errno, complaint included. */
 int program_preload_object(const char *file, char path[PATH_MAX]);
 /* The program's LD_PRELOAD: the ASan runtime it needs, then ours, then what was there. -E2BIG. */
