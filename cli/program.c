@@ -126,22 +126,39 @@ static bool append(char *buf, size_t size, size_t *len, const char *entry, size_
 	return true;
 }
 
+#define SEPARATORS ": \t\n"
+
+/* The ASan runtime in the user's own list, or NULL. */
+static const char *user_asan(const char *list, size_t *ret_len)
+{
+	char name[PATH_MAX];
+
+	for (; list && *list; list += *ret_len + (list[*ret_len] != '\0')) {
+		*ret_len = strcspn(list, SEPARATORS);
+		if ((size_t)snprintf(name, sizeof(name), "%.*s", (int)*ret_len, list) < sizeof(name) && servable_is_asan(name))
+			return list;
+	}
+	return NULL;
+}
+
 int program_preload_list(const struct program *program, const char *object, const char *before, char *buf, size_t size)
 {
-	size_t len = 0;
+	size_t len = 0, asan_len = strlen(program->verdict.asan);
+	const char *asan = asan_len ? program->verdict.asan : user_asan(before, &asan_len);
 
-	if (program->verdict.asan[0] &&
-	    !append(buf, size, &len, program->verdict.asan, strlen(program->verdict.asan)))
+	if (asan && !append(buf, size, &len, asan, asan_len))
 		return -E2BIG;
 	if (!append(buf, size, &len, object, strlen(object)))
 		return -E2BIG;
-	/* The loader separates by colons and blanks alike. What we put in front need not stand twice. */
+	/*
+	 * The loader separates by colons and blanks alike.  The object need not stand twice; an ASan runtime of the user's
+	 * own does, so that it can be told from one that is only there for the program (overlay/environ.c, ENV-1).
+	 */
 	while (before && *before) {
-		size_t n = strcspn(before, ": \t\n");
+		size_t n = strcspn(before, SEPARATORS);
 		bool ours = n == strlen(object) && !memcmp(before, object, n);
-		bool asan = n == strlen(program->verdict.asan) && !memcmp(before, program->verdict.asan, n);
 
-		if (n && !ours && !asan && !append(buf, size, &len, before, n))
+		if (n && !ours && !append(buf, size, &len, before, n))
 			return -E2BIG;
 		before += n + (before[n] != '\0');
 	}

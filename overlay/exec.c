@@ -10,95 +10,12 @@
 
 #include <linux/fcntl.h>
 
+#include "overlay/environ.h"
 #include "overlay/overlay.h"
 #include "overlay/servable.h"
 #include "rt/format.h"
 #include "rt/string.h"
 #include "rt/user.h"
-
-/*
- * The environment for the new program: the caller's, plus what is missing.  It is
- * built on the caller's stack, since a child of vfork(2) could never give back
- * memory that it shares with its parent.
- */
-struct new_env {
-	char **vars;
-	size_t size; /* bytes wanted at vars, 0 when the caller's own will do */
-};
-
-static bool has_variable(char *const *envp, const char *prefix)
-{
-	for (size_t i = 0; envp && envp[i]; i++) {
-		if (rt_after_prefix(envp[i], prefix))
-			return true;
-	}
-	return false;
-}
-
-static bool contains(const char *text, const char *word)
-{
-	for (; *text; text++) {
-		if (rt_after_prefix(text, word))
-			return true;
-	}
-	return *word == '\0';
-}
-
-/* LD_PRELOAD as the caller wants it, with ours in front unless it is there. */
-static const char *wanted_preload(char *const *envp)
-{
-	const char *value;
-
-	for (size_t i = 0; envp && envp[i]; i++) {
-		value = rt_after_prefix(envp[i], "LD_PRELOAD=");
-		if (value)
-			return value;
-	}
-	return "";
-}
-
-static size_t count_vars(char *const *envp)
-{
-	size_t n = 0;
-
-	while (envp && envp[n])
-		n++;
-	return n;
-}
-
-#define VARIABLES_MAX 32 /* of ours, and the NULL */
-
-static void measure_env(char *const *envp, struct new_env *ret)
-{
-	const char *preload = wanted_preload(envp);
-
-	ret->vars = (char **)(uintptr_t)envp;
-	ret->size = 0;
-	if (!ov_config.active || (contains(preload, ov_config.preload) && has_variable(envp, "GMEM_PROFILE=")))
-		return;
-	ret->size = (count_vars(envp) + VARIABLES_MAX) * sizeof(char *) + rt_strlen(preload) +
-		    sizeof(ov_config.preload) + 16;
-}
-
-static void build_env(char *const *envp, struct new_env *env, char *room)
-{
-	const char *preload = wanted_preload(envp);
-	size_t n = count_vars(envp), at = 0;
-	char *text = room + (n + VARIABLES_MAX) * sizeof(char *);
-
-	env->vars = (char **)(void *)room;
-	for (size_t i = 0; i < n; i++) {
-		if (!rt_after_prefix(envp[i], "LD_PRELOAD=") && !rt_after_prefix(envp[i], WIRE_ENV_PREFIX))
-			env->vars[at++] = envp[i];
-	}
-	for (size_t off = 0; off < ov_config.env_len; off += rt_strlen(ov_config.env + off) + 1)
-		env->vars[at++] = ov_config.env + off;
-	rt_format(text, env->size - (size_t)(text - room), "LD_PRELOAD=%s%s%s", ov_config.preload,
-		  *preload && !contains(preload, ov_config.preload) ? ":" : "",
-		  contains(preload, ov_config.preload) ? "" : preload);
-	env->vars[at++] = text;
-	env->vars[at] = NULL;
-}
 
 static void before_exec(void)
 {
@@ -126,25 +43,25 @@ static void exec_failed(void)
 }
 
 /* For the function that calls exec: env.vars is what to pass. */
-#define ENV_FOR_EXEC(envp, env)                                                                                        \
+#define ENV_FOR_EXEC(envp, target, env)                                                                                \
 	do {                                                                                                           \
-		measure_env((envp), (env));                                                                            \
+		ov_env_measure((envp), (target)->asan, (env));                                                         \
 		if ((env)->size)                                                                                       \
-			build_env((envp), (env), __builtin_alloca((env)->size));                                       \
+			ov_env_build((envp), (target)->asan, (env), __builtin_alloca((env)->size));                    \
 	} while (0)
 
 /* 0 to go on; -EACCES when the program cannot be served and must be. */
-static int check_servable(int dir, const char *path, int flags)
+static int check_servable(int dir, const char *path, int flags, struct servable *s)
 {
-	struct servable s;
 	char link[40], name[128];
 	long ret;
 
+	s->asan[0] = '\0';
 	if (!ov_config.active)
 		return 0;
-	ret = servable_path(dir, path, flags, &s);
+	ret = servable_path(dir, path, flags, s);
 	/* What exec itself would refuse is left to it. */
-	if (ret >= 0 || !s.reason)
+	if (ret >= 0 || !s->reason)
 		return 0;
 	if (!*path) {
 		rt_format(link, sizeof(link), "/proc/self/fd/%d", dir);
@@ -152,18 +69,19 @@ static int check_servable(int dir, const char *path, int flags)
 		name[ret > 0 ? ret : 0] = '\0';
 		path = ret > 0 ? name : link;
 	}
-	ov_report_unserved(path, s.reason, ov_config.allow_unserved ? 0 : EACCES);
+	ov_report_unserved(path, s->reason, ov_config.allow_unserved ? 0 : EACCES);
 	return ov_config.allow_unserved ? 0 : -EACCES;
 }
 
 static long exec_at(int dir, const char *path, char *const *argv, char *const *envp, int flags, bool at)
 {
-	struct new_env env;
-	long ret = check_servable(dir, path, flags);
+	struct servable target;
+	struct ov_env env;
+	long ret = check_servable(dir, path, flags, &target);
 
 	if (ret < 0)
 		return ret;
-	ENV_FOR_EXEC(envp, &env);
+	ENV_FOR_EXEC(envp, &target, &env);
 	before_exec();
 	if (at)
 		ret = ov_raw(__NR_execveat, dir, path, argv, env.vars, flags);
@@ -257,12 +175,13 @@ int ov_execvpe(const char *file, char *const *argv, char *const *envp)
 	int (*next)(const char *, char *const *, char *const *) =
 		(int (*)(const char *, char *const *, char *const *))ov_next_lookup(OV_NEXT_execvpe);
 	char buf[PATH_ROOM];
-	struct new_env env;
-	long ret = resolve(file, buf) < 0 ? 0 : check_servable(AT_FDCWD, buf, 0);
+	struct servable target = { 0 };
+	struct ov_env env;
+	long ret = resolve(file, buf) < 0 ? 0 : check_servable(AT_FDCWD, buf, 0, &target);
 
 	if (ret < 0)
 		return (int)ov_ret(ret);
-	ENV_FOR_EXEC(envp, &env);
+	ENV_FOR_EXEC(envp, &target, &env);
 	if (!next)
 		return ov_execve(buf, argv, env.vars);
 	before_exec();
@@ -350,16 +269,17 @@ static int spawn(enum ov_next_id id, int *pid, const char *path, const void *act
 {
 	spawn_function *next = (spawn_function *)ov_next_lookup(id);
 	char buf[PATH_ROOM];
-	struct new_env env;
+	struct servable target = { 0 };
+	struct ov_env env;
 	long ret = 0;
 
 	if (id == OV_NEXT_posix_spawn)
-		ret = check_servable(AT_FDCWD, path, 0);
+		ret = check_servable(AT_FDCWD, path, 0, &target);
 	else if (resolve(path, buf) == 0)
-		ret = check_servable(AT_FDCWD, buf, 0);
+		ret = check_servable(AT_FDCWD, buf, 0, &target);
 	if (ret < 0)
 		return (int)-ret;
-	ENV_FOR_EXEC(envp, &env);
+	ENV_FOR_EXEC(envp, &target, &env);
 	return next ? next(pid, path, actions, attr, argv, env.vars) : ENOSYS;
 }
 
@@ -373,4 +293,55 @@ int ov_posix_spawnp(int *pid, const char *file, const void *actions, const void 
 		    char *const *envp)
 {
 	return spawn(OV_NEXT_posix_spawnp, pid, file, actions, attr, argv, envp);
+}
+
+/*
+ * system(), popen() and wordexp() start the shell from within libc, with the program's own environment.
+ * The shell is a program like others; it starts the rest by wrappers again.
+ */
+static const char shell[] = "/bin/sh";
+
+static long before_shell(void)
+{
+	struct servable target;
+	long ret = check_servable(AT_FDCWD, shell, 0, &target);
+
+	if (ret == 0)
+		ov_env_restore();
+	return ret;
+}
+
+int ov_system(const char *command)
+{
+	int (*next)(const char *) = (int (*)(const char *))ov_next_lookup(OV_NEXT_system);
+
+	if (!next)
+		return (int)ov_ret(-ENOSYS);
+	/* As libc says of a shell that does not start. */
+	if (command && before_shell() < 0)
+		return 127 << 8;
+	return next(command);
+}
+
+void *ov_popen(const char *command, const char *type)
+{
+	void *(*next)(const char *, const char *) = (void *(*)(const char *, const char *))ov_next_lookup(OV_NEXT_popen);
+	long ret = next ? before_shell() : -ENOSYS;
+
+	if (ret < 0) {
+		ov_ret(ret);
+		return NULL;
+	}
+	return next(command, type);
+}
+
+#define WRDE_NOSPACE_ 1
+
+int ov_wordexp(const char *words, void *result, int flags)
+{
+	int (*next)(const char *, void *, int) = (int (*)(const char *, void *, int))ov_next_lookup(OV_NEXT_wordexp);
+
+	if (!next || before_shell() < 0)
+		return WRDE_NOSPACE_;
+	return next(words, result, flags);
 }

@@ -9,6 +9,7 @@
 #include <linux/fcntl.h>
 
 #include "host/fd.h"
+#include "overlay/environ.h"
 #include "overlay/overlay.h"
 #include "rt/alloc.h"
 #include "rt/lock.h"
@@ -78,7 +79,7 @@ static void take_variable(struct settings *s, const char *var)
 	u64 number;
 
 	if ((value = rt_after_prefix(var, "LD_PRELOAD=")))
-		copy_text(ov_config.preload, sizeof(ov_config.preload), value);
+		ov_env_take_preload(value);
 	if (!rt_after_prefix(var, WIRE_ENV_PREFIX))
 		return;
 	keep_for_exec(var);

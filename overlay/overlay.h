@@ -30,7 +30,7 @@ struct ov_config {
 	bool explain;	     /* send refusals and touches */
 	bool allow_unserved; /* start programs that cannot be served */
 	char broker[64];     /* abstract socket name without the leading NUL */
-	char preload[512];   /* LD_PRELOAD, to be kept across exec */
+	char object[512];    /* our entry of LD_PRELOAD, to be kept across exec */
 	char env[1024];	     /* the GMEM_* strings, each with its NUL, for exec'ed programs */
 	size_t env_len;
 };

@@ -77,9 +77,15 @@ static bool file_offset(const struct image *image, u64 address, u64 *ret)
 	return false;
 }
 
-static bool is_asan(const char *name)
+bool servable_is_asan(const char *name)
 {
-	return rt_after_prefix(name, "libasan.so") || rt_after_prefix(name, "libclang_rt.asan");
+	const char *base = name;
+
+	for (; *name; name++) {
+		if (*name == '/')
+			base = name + 1;
+	}
+	return rt_after_prefix(base, "libasan.so") || rt_after_prefix(base, "libclang_rt.asan");
 }
 
 /* The ASan runtime must come before any other preloaded object: note its name if it is needed. */
@@ -105,7 +111,7 @@ static void find_asan(const struct image *image, const Elf64_Phdr *dynamic, stru
 			if (n <= 0)
 				return;
 			name[n] = '\0';
-			if (is_asan(name)) {
+			if (servable_is_asan(name)) {
 				rt_format(ret->asan, sizeof(ret->asan), "%s", name);
 				return;
 			}

@@ -36,4 +36,7 @@ int servable_image(servable_read *read, void *ctx, struct servable *ret);
  */
 int servable_path(int dirfd, const char *path, int flags, struct servable *ret);
 
+/* Whether a library of that name, or path, is a shared ASan runtime. */
+bool servable_is_asan(const char *name);
+
 #endif
