@@ -164,6 +164,7 @@ static __attribute__((constructor)) void init(void)
 		ov_fd_init();
 		ov_critical_init();
 		ov_signal_init();
+		ov_process_init();
 		ov_report_init();
 		ov_fd_scan();
 	}

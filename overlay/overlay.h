@@ -144,6 +144,7 @@ void ov_signal_memory_error(u64 hva);
 void ov_signal_guard_left(void);
 
 /* overlay/process.c */
+void ov_process_init(void);
 void ov_forked(void);
 
 /* overlay/next.c: the next object's function of that name, or NULL when there is no dlsym. */

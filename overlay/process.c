@@ -6,6 +6,10 @@
  * the inotify queue, the broker's connection, or, under some engines, the
  * enforcement of its copies of the views.  fork(2) through libc is prepared for; a child
  * that came otherwise is set up at its first call or fault (ov_enter()).
+ *
+ * Handlers of pthread_atfork(3) may use our objects, so our locks must not be held when
+ * they run.  Ours are registered first of all (the object is initialised first), hence
+ * "prepare" runs last and the other two run first: between them is libc's fork alone.
  */
 #include "host/fd.h"
 #include "overlay/overlay.h"
@@ -40,27 +44,63 @@ void ov_forked(void)
 	ov_report_forked();
 }
 
-static int fork_through(enum ov_next_id next)
+/* From prepare to the other two; kept by whoever holds the locks. */
+static struct ov_guard fork_guard;
+
+static void at_prepare(void)
 {
 	struct ov_guard guard;
-	long ret;
 
-	if (!ov_config.active)
-		return (int)ov_ret(ov_next_call(next, __NR_fork, 0, 0, 0, 0, 0, 0));
 	ov_enter(&guard);
 	fork_prepare();
-	ret = ov_next_call(next, __NR_fork, 0, 0, 0, 0, 0, 0);
-	if (ret == 0)
-		ov_forked();
-	else
-		fork_parent();
+	fork_guard = guard;
+}
+
+static void at_parent(void)
+{
+	struct ov_guard guard = fork_guard;
+
+	fork_parent();
 	ov_leave(&guard);
-	return (int)ov_ret(ret);
+}
+
+static void at_child(void)
+{
+	struct ov_guard guard = fork_guard;
+
+	ov_forked();
+	ov_leave(&guard);
+}
+
+/* glibc exports only what its pthread_atfork(3) is made of. */
+static bool registered;
+
+void ov_process_init(void)
+{
+	int (*glibc)(void (*)(void), void (*)(void), void (*)(void), void *) =
+		(int (*)(void (*)(void), void (*)(void), void (*)(void), void *))ov_next_lookup(OV_NEXT___register_atfork);
+	int (*other)(void (*)(void), void (*)(void), void (*)(void)) =
+		(int (*)(void (*)(void), void (*)(void), void (*)(void)))ov_next_lookup(OV_NEXT_pthread_atfork);
+
+	if (glibc)
+		registered = glibc(at_prepare, at_parent, at_child, NULL) == 0;
+	else if (other)
+		registered = other(at_prepare, at_parent, at_child) == 0;
 }
 
 int ov_fork(void)
 {
-	return fork_through(OV_NEXT_fork);
+	bool prepare = ov_config.active && !registered;
+	long ret;
+
+	if (prepare)
+		at_prepare();
+	ret = ov_next_call(OV_NEXT_fork, __NR_fork, 0, 0, 0, 0, 0, 0);
+	if (prepare && ret == 0)
+		at_child();
+	else if (prepare)
+		at_parent();
+	return (int)ov_ret(ret);
 }
 
 /*

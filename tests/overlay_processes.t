@@ -7,6 +7,7 @@
 
 for engine in $(engines); do
 	run_tap "$engine" "$gmem" run --engine "$engine" -- "$build/tests/run_family"
+	run_tap "$engine" "$gmem" run --engine "$engine" -- "$build/tests/run_atfork"
 done
 
 # A program that preload cannot serve must not meet the real kernel, however it is started.
