@@ -459,7 +459,10 @@ int op_iret(struct cpu *cpu, const struct cpu_insn *in)
 	u64 flags, mask;
 	u16 selector;
 
+	/* Whatever becomes of it, a pending NMI may come behind it, or before the first instruction of its fault's handler. */
 	cpu->events.nmi.masked = 0;
+	if (cpu->events.nmi.pending)
+		cpu_attention(cpu);
 	if (!cpu_protected(cpu))
 		return iret_real(cpu, size);
 	if (cpu->flags & CPU_F_NT) {
@@ -485,7 +488,6 @@ int op_iret(struct cpu *cpu, const struct cpu_insn *in)
 	go_back(cpu, &b, b.outer ? 0 : 3 * size);
 	cpu_write_flags(cpu, flags, mask);
 	cpu_update_key(cpu);
-	/* A pending NMI may come now. */
 	cpu_attention(cpu);
 	return CPU_JUMP;
 }

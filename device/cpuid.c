@@ -18,7 +18,7 @@
 
 /* x86-64-v2 and what long mode needs; one bit a feature. */
 #define LEAF1_ECX    (1U << 0 | 1U << 9 | 1U << 13 | 1U << 19 | 1U << 20 | 1U << 21 | 1U << 23 | 1U << 24 | 1U << 31)
-#define LEAF1_EDX    0x0789fbffU /* FPU .. SSE2, without HTT */
+#define LEAF1_EDX    0x078bfbfdU /* FPU .. SSE2 with PSE36, without VME, PSN and HTT */
 #define LEAF80000001_ECX (1U << 0) /* LAHF in long mode */
 #define LEAF80000001_EDX (1U << 11 | 1U << 20 | 1U << 26 | 1U << 27 | 1U << 29) /* SYSCALL NX 1G RDTSCP LM */
 #define LEAF7_EBX	 (1U << 1) /* TSC_ADJUST */

@@ -330,11 +330,13 @@ static inline bool same_on_both(const struct native_state *s, const u8 *code, un
 		memcpy(after + world.ignored, data + world.ignored, 4);
 	for (int print = 0; print < 2; print++) {
 		bad = gv != hv;
-		if (gv == NO_VECTOR || bad)
-			bad |= states_differ(&g, &h, print) | differ("memory", data, after, 512, print) |
-			       (memcmp(data, after, sizeof(after)) != 0);
-		else if (!(g.fpu.mxcsr & ~(s->fpu.mxcsr >> 7) & 0x18)) /* PE beside an unmasked OE or UE: see cpu/sse.c */
+		if (gv == NO_VECTOR || bad) {
+			bad |= states_differ(&g, &h, print);
+			bad |= differ("memory", data, after, 512, print);
+			bad |= memcmp(data, after, sizeof(after)) != 0;
+		} else if (!(g.fpu.mxcsr & ~(s->fpu.mxcsr >> 7) & 0x18)) { /* PE beside an unmasked OE or UE: see cpu/sse.c */
 			bad |= differ("mxcsr", &g.fpu.mxcsr, &h.fpu.mxcsr, 4, print);
+		}
 		if (!bad)
 			return true;
 		if (!print) {

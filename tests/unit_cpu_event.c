@@ -243,6 +243,45 @@ static void test_compatibility(struct guest *g)
 	is(g->cpu->gpr[CPU_RCX], G_STACK, "its stack was balanced");
 }
 
+GUEST_ASM(stack_trap, "mov $0x10, %ecx\n pushf\n orl $0x100, (%rsp)\n popf\n mov %ecx, %ss\n nop\n nop\n");
+GUEST_ASM(resume, "nop\n inc %ebx\n hlt\n");
+GUEST_ASM(nmi_return, "iretq\n");
+
+/* What holds events back for one instruction, and what lets them through again. */
+static void test_shadows(struct guest *g)
+{
+	struct cpu *c = g->cpu;
+	u64 f = 0;
+
+	guest_long(g, 0);
+	guest_load(g, stack_trap);
+	is(handler(g, &f), 1, "TF traps around MOV SS");
+	is(get64(g, f), G_CODE + (u64)(stack_trap_end - stack_trap) - 1, "behind the instruction that follows it");
+	guest_long(g, 0);
+	guest_load(g, resume);
+	c->dr[0] = G_CODE;
+	c->dr7 = 0x401;
+	cpu_state_changed(c);
+	cpu_set_rflags(c, 0x10002);
+	is(cpu_run(c), CPU_EXIT_HLT, "RF lets an instruction breakpoint pass");
+	is(cpu_rflags(c) & 0x10000, 0, "and is clear behind the instruction");
+	for (unsigned bad = 0; bad < 2; bad++) {
+		guest_long(g, 0);
+		guest_load(g, nmi_return);
+		c->gpr[CPU_RSP] = G_DATA;
+		put64(g, G_DATA, G_CODE + 0x100);
+		put64(g, G_DATA + 8, bad ? S_DATA : S_CODE64);
+		put64(g, G_DATA + 16, 2);
+		put64(g, G_DATA + 24, G_STACK);
+		put64(g, G_DATA + 32, S_DATA);
+		c->events.nmi.masked = c->events.nmi.pending = 1;
+		cpu_state_changed(c);
+		/* When it faults, the NMI comes before the first instruction of #GP's handler. */
+		is(handler(g, &f), 2, "IRET%s lets the next NMI in", bad ? ", also one that faults," : "");
+		is(get64(g, f), bad ? G_HANDLERS + 16 * 13 : G_CODE + 0x100, "where it led");
+	}
+}
+
 GUEST_ASM(unaligned_load, "mov 1(%rsi), %eax\n");
 GUEST_ASM(unaligned_store, "mov %ax, 7(%rsi)\n");
 GUEST_ASM(unaligned_lock, "lock incq 4(%rsi)\n");
@@ -304,6 +343,7 @@ int main(void)
 	test_debug(g);
 	test_iret(g);
 	test_compatibility(g);
+	test_shadows(g);
 	test_alignment(g);
 	guest_free(g);
 	return done_testing();

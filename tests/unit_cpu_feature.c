@@ -170,10 +170,13 @@ static void each(struct guest *g)
 static void device(struct guest *g)
 {
 	struct core_err err = { 0 };
+	u32 one[4];
 
 	table = calloc(1, sizeof(*table) + 256 * sizeof(table->entries[0]));
 	table->nent = 256;
 	is(dev_system_supported_cpuid(NULL, (u64)(uintptr_t)table, table, &err), 0, "the device offers a CPU");
+	answer(NULL, 1, 0, one);
+	is(one[EDX] & 2, 0, "without virtual-8086 extensions");
 	for (unsigned i = 0; i < RT_ARRAY_SIZE(features); i++) {
 		const struct feature *f = &features[i];
 		const bool there = offered(f);
