@@ -2,7 +2,8 @@
 # gmem: KVM's guest_memfd in user space.
 #
 #   make                 the command and the preload object, in build/
-#   make check           all tests            make bench   measurements
+#   make check           all tests
+#   make bench           measurements (BENCH="--quick check-extension"); readme-speed puts them into README.md
 #   make install PREFIX=/usr/local DESTDIR=
 #   make O=build-asan SANITIZE=address,undefined check-unit
 #
@@ -45,7 +46,7 @@ FUZZ_BIN := $(FUZZ_SRC:tests/%.c=$(O)/tests/%)
 RUN_BIN := $(RUN_SRC:%.c=$(O)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(O)/%)
 
-all: $(O)/gmem $(O)/libgmem-preload.so $(RUN_BIN)
+all: $(O)/gmem $(O)/libgmem-preload.so $(RUN_BIN) $(BENCH_BIN)
 
 $(O)/free/%.o: %.c
 	@mkdir -p $(@D)
@@ -115,8 +116,16 @@ check-sanitizers: $(SANITIZED:%=sanitized-%)
 	tests/check.sh $(O) $(foreach s,$(SANITIZED),$(UNIT_BIN:$(O)/%=$(O)-$(s)/%))
 fuzz: $(FUZZ_BIN)
 	tests/check.sh $(O) -t $$(($(FUZZ_SECONDS) + 60)) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS))
-bench: all $(BENCH_BIN)
-	bench/run.sh $(O)
+bench: all
+	$(O)/gmem bench $(BENCH)
+
+# The README's tables are never typed: measured now, or taken from RESULT= (of gmem bench --json).
+readme-speed: all
+	$(O)/gmem bench $(if $(RESULT),--result $(RESULT)) --markdown > $(O)/speed.md
+	awk -v made=$(O)/speed.md '/^<!-- end of what is made -->/ { skip = 0 } !skip; \
+		/^<!-- made by: make readme-speed -->/ { while ((getline line < made) > 0) print line; skip = 1 }' \
+		README.md > $(O)/README.md
+	cp $(O)/README.md README.md
 
 # Real kernels, in QEMU, are asked what gmem is to answer (docs/oracle.md); tests/golden.t replays it.
 $(O)/oracle/gmem: $(CLI_OBJ) $(HOSTED_OBJ)
@@ -146,10 +155,12 @@ VERSION := $(shell sed -n 's/.define GMEM_VERSION "\(.*\)"/\1/p' cli/cli.h)
 $(O)/gmem.pc: gmem.pc.in cli/cli.h FORCE
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' gmem.pc.in > $@
 
-# The command finds the preload object in ../lib/gmem of its own directory.
-install: $(O)/gmem $(O)/libgmem-preload.so $(O)/gmem.pc man
+# The command finds the preload object and what gmem bench runs in ../lib/gmem of its own directory.
+install: $(O)/gmem $(O)/libgmem-preload.so $(BENCH_BIN) $(O)/gmem.pc man
 	install -D -m 755 $(O)/gmem $(DESTDIR)$(PREFIX)/bin/gmem
 	install -D -m 755 $(O)/libgmem-preload.so $(DESTDIR)$(PREFIX)/lib/gmem/libgmem-preload.so
+	install -d $(DESTDIR)$(PREFIX)/lib/gmem/bench
+	install -m 755 $(BENCH_BIN) $(DESTDIR)$(PREFIX)/lib/gmem/bench
 	install -D -m 644 $(O)/gmem.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/gmem.pc
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 $(filter %.1,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man1
@@ -158,5 +169,5 @@ install: $(O)/gmem $(O)/libgmem-preload.so $(O)/gmem.pc man
 clean:
 	rm -rf $(O)
 
-.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz bench oracle oracle-host oracle-kernel clean
+.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz bench readme-speed oracle oracle-host oracle-kernel clean
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -2,13 +2,14 @@
 /*
  * bench/vcpu.c - what a guest costs on a vCPU: instructions, exits, touches, creation, LOCK
  *
- *	vcpu             run the guest on /dev/kvm and print the figures, as bench/measure.c does
+ *	vcpu CASE...     run the guest on /dev/kvm and print the figures, as bench/measure.c does:
+ *			 loops, create, locks
  *	vcpu --image F   write the guest as a multiboot image, for another emulator
- *	vcpu --read F    print the figures from what the image wrote to its debug port
+ *	vcpu --read F    print the figures of the loops from what the image wrote to its debug port
  *
  * The guest is one image everywhere.  It enters long mode itself, times its loops by
  * the time-stamp counter and writes each sample to port 0xe9, eight bytes; a write to
- * port 0xf4 ends it.  Figures are medians of the samples, in cycles.
+ * port 0xf4 ends it.
  */
 #include <pthread.h>
 #include <time.h>
@@ -190,10 +191,10 @@ static const struct {
 	double steps;
 	const char *unit;
 } loops[] = {
-	{ "vcpu-alu", 300000, "cycles/insn" },
-	{ "vcpu-store", 4 * 0x10000, "cycles/insn" },
-	{ "vcpu-compare", 6 * 0x10000, "cycles/insn" },
-	{ "vcpu-call", 5 * 50000, "cycles/insn" },
+	{ "vcpu-alu", 300000, "cycles" },
+	{ "vcpu-store", 4 * 0x10000, "cycles" },
+	{ "vcpu-compare", 6 * 0x10000, "cycles" },
+	{ "vcpu-call", 5 * 50000, "cycles" },
 	{ "vcpu-pio", 1000, "cycles" },
 	{ "vcpu-touch-2M", 4096, "cycles" },
 	{ "vcpu-touch-4K", 4096, "cycles" },
@@ -202,24 +203,14 @@ static const struct {
 
 static uint64_t samples[LOOPS * SAMPLES];
 
-static int compare(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(uint64_t *values, size_t n)
-{
-	qsort(values, n, sizeof(*values), compare);
-	return (double)values[n / 2];
-}
-
 static void print_loops(void)
 {
-	for (size_t i = 0; i < LOOPS; i++)
-		printf("%s %.2f %s\n", loops[i].name, median(samples + i * SAMPLES, SAMPLES) / loops[i].steps,
-		       loops[i].unit);
+	for (size_t i = 0; i < LOOPS; i++) {
+		printf("%s %s", loops[i].name, loops[i].unit);
+		for (size_t n = 0; n < SAMPLES; n++)
+			printf(" %.3f", (double)samples[i * SAMPLES + n] / loops[i].steps);
+		putchar('\n');
+	}
 }
 
 /* ---- the guest on KVM ---- */
@@ -313,7 +304,7 @@ static void run_loops(void)
 
 static void create(void)
 {
-	uint64_t took[CREATIONS];
+	double took[CREATIONS];
 	struct machine m = machine_new();
 	struct timespec a, b;
 
@@ -322,9 +313,12 @@ static void create(void)
 		if (ioctl(m.vm, KVM_CREATE_VCPU, i) < 0)
 			die("KVM_CREATE_VCPU");
 		clock_gettime(CLOCK_MONOTONIC, &b);
-		took[i] = (uint64_t)((b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec);
+		took[i] = (double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec);
 	}
-	printf("vcpu-create %.2f us\n", median(took, CREATIONS) / 1e3);
+	printf("vcpu-create ns");
+	for (unsigned i = 0; i < CREATIONS; i++)
+		printf(" %.1f", took[i]);
+	putchar('\n');
 }
 
 static void *locker(void *arg)
@@ -354,8 +348,8 @@ static void locks(void)
 		pthread_join(threads[i], NULL);
 	start = __rdtsc() - start;
 	memcpy(&count, m.ram + COUNTER, sizeof(count));
-	printf("vcpu-lock-lost %ld increments\n", (long)LOCKERS * LOCKS - (long)count);
-	printf("vcpu-lock %.2f cycles\n", (double)start / LOCKERS / LOCKS);
+	printf("vcpu-lock-lost increments %ld\n", (long)LOCKERS * LOCKS - (long)count);
+	printf("vcpu-lock cycles %.2f\n", (double)start / LOCKERS / LOCKS);
 }
 
 /* ---- the guest elsewhere ---- */
@@ -379,18 +373,35 @@ static void read_samples(const char *path)
 	print_loops();
 }
 
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+	{ "loops", run_loops },
+	{ "create", create },
+	{ "locks", locks },
+};
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "--image")) {
 		write_image(argv[2]);
-	} else if (argc == 3 && !strcmp(argv[1], "--read")) {
+		return 0;
+	}
+	if (argc == 3 && !strcmp(argv[1], "--read")) {
 		read_samples(argv[2]);
-	} else if (argc == 1) {
-		run_loops();
-		create();
-		locks();
-	} else {
-		die("usage: vcpu [--image FILE | --read FILE]");
+		return 0;
+	}
+	for (int i = 1; i < argc; i++) {
+		bool found = false;
+
+		for (size_t c = 0; c < sizeof(cases) / sizeof(*cases); c++)
+			if (!strcmp(argv[i], cases[c].name)) {
+				cases[c].run();
+				found = true;
+			}
+		if (!found)
+			die("no case %s", argv[i]);
 	}
 	return 0;
 }

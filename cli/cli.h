@@ -26,7 +26,8 @@ struct verb {
 	int (*main)(const struct verb *verb, int argc, char **argv);
 };
 
-extern const struct verb verb_run, verb_caps, verb_profiles, verb_explain, verb_doctor, verb_check, verb_diff;
+extern const struct verb verb_run, verb_caps, verb_profiles, verb_explain, verb_doctor, verb_check, verb_diff,
+	verb_bench;
 
 /* "gmem: ..." and a newline on stderr. */
 void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

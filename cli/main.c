@@ -11,7 +11,7 @@
 #include "cli/cli.h"
 
 static const struct verb *const verbs[] = { &verb_run, &verb_caps, &verb_profiles, &verb_explain, &verb_doctor,
-					     &verb_check, &verb_diff };
+					     &verb_check, &verb_diff, &verb_bench };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

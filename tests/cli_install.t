@@ -11,12 +11,15 @@ MAKEFLAGS= make -s O="$build" DESTDIR="$work/root" PREFIX=/opt/g install >"$work
 is $? 0 "make install DESTDIR= PREFIX="
 installed=$work/root/opt/g
 is "$(cd "$installed" && find . -type f | sort | tr '\n' ' ')" \
-	"./bin/gmem ./lib/gmem/libgmem-preload.so ./lib/pkgconfig/gmem.pc ./share/man/man1/gmem.1 ./share/man/man7/gmem-profiles.7 ./share/man/man7/gmem-rules.7 ./share/man/man7/gmem.7 " \
+	"./bin/gmem ./lib/gmem/bench/measure ./lib/gmem/bench/vcpu ./lib/gmem/libgmem-preload.so ./lib/pkgconfig/gmem.pc ./share/man/man1/gmem.1 ./share/man/man7/gmem-profiles.7 ./share/man/man7/gmem-rules.7 ./share/man/man7/gmem.7 " \
 	"the files that are installed"
 "$installed/bin/gmem" run -- sh -c 'exit 42'
 is $? 42 "the installed command runs programs"
 is "$("$installed/bin/gmem" run -- sh -c 'echo "$LD_PRELOAD"')" "$installed/lib/gmem/libgmem-preload.so" \
 	"... with the preload object that was installed"
+"$installed/bin/gmem" bench --quick mprotect-none >/dev/null 2>&1
+is $? 2 "... and gmem bench knows its rows"
+like "$("$installed/bin/gmem" bench --quick vcpu-lock-lost)" "*0 increments*" "... and finds what it runs"
 grep -q '^prefix=/opt/g$' "$installed/lib/pkgconfig/gmem.pc"
 check "the pkg-config file knows the prefix"
 is "$(sed -n 's/^Version: //p' "$installed/lib/pkgconfig/gmem.pc")" "$("$gmem" --version | cut -d' ' -f2)" "... and the version"

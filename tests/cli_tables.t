@@ -92,7 +92,7 @@ done
 [ -z "$(tr -d '\n -~\t' <"$work/doctor" | head -c 1)" ]
 check "no colours where there is no terminal"
 
-for verb in run caps profiles explain doctor; do
+for verb in run caps profiles explain doctor bench; do
 	like "$("$gmem" $verb --help)" "Usage: gmem $verb*" "gmem $verb --help"
 	like "$("$gmem" help $verb)" "Usage: gmem $verb*" "gmem help $verb"
 done
