@@ -18,6 +18,8 @@
 
 /* x86-64-v2 and what long mode needs; one bit a feature. */
 #define LEAF1_ECX    (1U << 0 | 1U << 9 | 1U << 13 | 1U << 19 | 1U << 20 | 1U << 21 | 1U << 23 | 1U << 24 | 1U << 31)
+/* Of these the CPU runs the host's own instructions: SSE3, SSSE3, SSE4.1, SSE4.2. */
+#define LEAF1_HOST   (1U << 0 | 1U << 9 | 1U << 19 | 1U << 20)
 #define LEAF1_EDX    0x078bfbfdU /* FPU .. SSE2 with PSE36, without VME, PSN and HTT */
 #define LEAF80000001_ECX (1U << 0) /* LAHF in long mode */
 #define LEAF80000001_EDX (1U << 11 | 1U << 20 | 1U << 26 | 1U << 27 | 1U << 29) /* SYSCALL NX 1G RDTSCP LM */
@@ -48,7 +50,8 @@ static void model(struct kvm_cpuid_entry2 *e)
 		break;
 	case 0x1:
 		e->ebx = 0x00010800;
-		e->ecx = LEAF1_ECX;
+		e->ecx &= LEAF1_ECX;
+		e->ecx |= LEAF1_ECX & ~LEAF1_HOST;
 		e->edx = LEAF1_EDX;
 		break;
 	case 0x7:

@@ -158,6 +158,18 @@ static void events(void)
 	guest_free(&g);
 }
 
+static bool only_what_the_host_has(const struct kvm_cpuid_entry2 *e, unsigned n)
+{
+	unsigned a, b, c, d, sse = 1U << 0 | 1U << 9 | 1U << 19 | 1U << 20 | 1U << 25 | 1U << 28;
+
+	__asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
+	for (unsigned i = 0; i < n; i++) {
+		if (e[i].function == 1)
+			return !(e[i].ecx & sse & ~c);
+	}
+	return false;
+}
+
 static void cpuid(void)
 {
 	struct guest g = guest_new(0);
@@ -169,6 +181,7 @@ static void cpuid(void)
 
 	is(ioctl(g.kvm, KVM_GET_SUPPORTED_CPUID, &table), 0, "supported CPUID");
 	n = table.head.nent;
+	ok(only_what_the_host_has(table.e, n), "offers no SSE that the host cannot execute");
 	is(ioctl(g.vcpu, KVM_SET_CPUID2, &table), 0, "is what a vCPU takes");
 	table.head.nent = n - 1;
 	FAILS(ioctl(g.vcpu, KVM_GET_CPUID2, &table), E2BIG, "too little room to read it back");
