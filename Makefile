@@ -116,6 +116,17 @@ check-sanitizers: $(SANITIZED:%=sanitized-%)
 	tests/check.sh $(O) $(foreach s,$(SANITIZED),$(UNIT_BIN:$(O)/%=$(O)-$(s)/%))
 fuzz: $(FUZZ_BIN)
 	tests/check.sh $(O) -t $$(($(FUZZ_SECONDS) + 60)) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS))
+COVERAGE_FUZZ := fuzz_store fuzz_ioctl
+# What of core/ the unit tests run, and which rules they meet; and whether they would notice if it were otherwise.
+coverage:
+	$(MAKE) O=$(O)-cov CFLAGS="-O0 -g --coverage" coverage-tests
+	find $(O)-cov -name '*.gcda' -delete
+	-tests/check.sh $(O)-cov $(COVERAGE_FUZZ:%=$(O)-cov/tests/%:--seconds:10:--seed:1) $(UNIT_BIN:$(O)/%=$(O)-cov/%)
+	tests/coverage.pl $(O)-cov
+coverage-tests: $(UNIT_BIN) $(COVERAGE_FUZZ:%=$(O)/tests/%)
+mutate:
+	tests/mutate.pl --verbose $(O) $(MUTATE)
+
 bench: all
 	$(O)/gmem bench $(BENCH)
 
@@ -169,5 +180,6 @@ install: $(O)/gmem $(O)/libgmem-preload.so $(BENCH_BIN) $(O)/gmem.pc man
 clean:
 	rm -rf $(O)
 
-.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz bench readme-speed oracle oracle-host oracle-kernel clean
+.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz coverage coverage-tests \
+	mutate bench readme-speed oracle oracle-host oracle-kernel clean
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

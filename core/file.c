@@ -92,7 +92,7 @@ int core_file_populate_check(const struct core_file *file, struct rt_pages range
 
 	while (at < end && at < file_pages(file)) {
 		bool is_private;
-		u64 run = core_store_run(&file->store, at, rt_min(end, file_pages(file)) - at, &is_private);
+		u64 run = core_store_run(&file->store, at, end - at, &is_private);
 
 		if (is_private)
 			break;

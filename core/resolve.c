@@ -29,8 +29,8 @@ static bool frame_is_private(const struct core_vm *vm, const struct core_slot *s
 		return false;
 	if (!vm->sys->in_place)
 		return core_vm_attributes(vm, gpa >> RT_PAGE_SHIFT) & KVM_MEMORY_ATTRIBUTE_PRIVATE;
-	/* Signed sums of old kernels let a slot reach beyond its file. */
-	if (!slot || !slot->file || file_page(slot, gpa) >= slot->file->size >> RT_PAGE_SHIFT)
+	/* A slot lies within its file wherever the switch exists: signed_offset_bug is older. */
+	if (!slot || !slot->file)
 		return false;
 	return core_store_is_private(&slot->file->store, file_page(slot, gpa));
 }
@@ -52,11 +52,8 @@ void core_resolve(const struct core_vm *vm, unsigned space, u64 gpa, bool write,
 		ret->backing = ret->is_private ? CORE_BACKING_FAULT : CORE_BACKING_MMIO;
 		return;
 	}
-	if (ret->is_private && !slot->has_gmem) {
-		ret->backing = CORE_BACKING_FAULT;
-		return;
-	}
 	if (ret->is_private || slot->gmem_only) {
+		/* A slot that never had a file has none here either: RES-2.  Signed sums let one reach beyond its file. */
 		ret->page = file_page(slot, gpa);
 		ret->backing = slot->file && ret->page < slot->file->size >> RT_PAGE_SHIFT ? CORE_BACKING_FILE :
 											      CORE_BACKING_FAULT;

@@ -140,8 +140,7 @@ int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, st
 		ret = check_mask(args, CORE_QUIRKS, err);
 		if (ret < 0)
 			return ret;
-		vm->quirks_off |= args->args[0];
-		return 0;
+		__attribute__((fallthrough));
 	case KVM_CAP_DISABLE_QUIRKS:
 		vm->quirks_off |= args->args[0] & CORE_QUIRKS;
 		return 0;

@@ -571,7 +571,7 @@ int main(int argc, char **argv)
 				int ret = run_profile(in_place, first_seed + i, seconds / runs);
 
 				fflush(stdout);
-				_exit(ret);
+				exit(ret); /* not _exit(): what gcov has counted is written */
 			}
 			waitpid(pid, &status, 0);
 			is(status, 0, "%s%s agrees with the model", profile->name, in_place < 0 ? "" : ", switched");

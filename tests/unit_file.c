@@ -123,6 +123,8 @@ static void test_populate(void)
 		"no private one");
 	is(w.err.value, 7 * PG, "which is named");
 	is(core_file_populate_check(&w.file, (struct rt_pages){ 8, 8 }, NULL), 0, "those beside it can");
+	is(core_file_populate_check(&w.file, (struct rt_pages){ 0, 7 }, NULL), 0, "as can those before it");
+	is(core_file_populate_check(&w.file, (struct rt_pages){ 8, 4 }, NULL), 0, "and a part of a shared run");
 	world_fini(&w);
 }
 
@@ -145,8 +147,12 @@ static void test_pins(void)
 	ok(!core_file_lowest_pin(&w.file, (struct rt_pages){ 0, 31 }, &page), "and none where there is none");
 	core_file_unpin(&w.file, 40);
 	ok(core_file_lowest_pin(&w.file, (struct rt_pages){ 40, 1 }, &page), "two pins need two to go");
-	core_file_unpin(&w.file, 40);
+	is(core_file_unpin(&w.file, 40), 0, "the second one goes, too");
 	ok(!core_file_lowest_pin(&w.file, (struct rt_pages){ 40, 1 }, &page), "then the page is free");
+	is(core_file_unpin(&w.file, 40), -EINVAL, "and cannot be let go again");
+	is(core_file_unpin(&w.file, 50), 0, "the highest pin goes");
+	is(core_file_unpin(&w.file, 50), -EINVAL, "once");
+	is(w.file.nr_pins, 18, "and the others stay");
 	is(world_fini(&w), 0, "nothing is left");
 }
 
@@ -183,11 +189,13 @@ static void test_fini(void)
 
 	world_init(&w, "linux-7.4", -1, KVM_X86_SW_PROTECTED_VM, 16, 3);
 	is(core_memslot_set(&w.vm, &region, 2, lookup, &w.file, NULL, NULL), 0, "a slot binds four pages");
+	is(core_file_pin(&w.file, 2), 0, "a page is pinned");
 	slot = core_memslot_by_id(&w.vm, 3);
 	ok(slot && slot->file == &w.file && core_file_slot(&w.file, 3) == slot, "slot and file know each other");
 	core_file_fini(&w.file);
 	ok(!slot->file && slot->has_gmem, "the file's end leaves the slot, without a file");
 	ok(core_memslot_by_id(&w.vm, 3) == slot, "in its place");
+	ok(!w.file.nr_pins && !w.file.cap_pins && !w.file.nr_bound && !w.file.cap_bound, "and neither pins nor bindings");
 	is(world_fini(&w), 0, "nothing is left, though the file ended twice");
 }
 

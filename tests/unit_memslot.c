@@ -301,6 +301,7 @@ static void test_file_dies(void)
 	core_file_fini(&w.file);
 	slot = core_memslot_by_id(&w.vm, 1);
 	ok(slot && !slot->file && slot->has_gmem, "outlives the file, and says that it had one");
+	ok(!core_memslot_by_id(&w.vm, 2)->file, "so does the second");
 	is(set_plain(&w, 3, 0, MIB + PG, PG, HVA), -EEXIST, "its addresses stay taken");
 	is(set_plain(&w, 1, 0, MIB, 4 * PG, HVA), -EINVAL, "it cannot be changed");
 	is(set_gmem(&w, 1, MIB, 4 * PG, FD_SECOND, 0), -EINVAL, "nor given a new file");

@@ -43,6 +43,7 @@ static void default_vm(void)
 	p = at(&w, GPA + 34 * PG, true);
 	is(p.backing, CORE_BACKING_FILE, "RES-3 a mappable file serves shared accesses");
 	is(p.page, 10, "RES-3 at the slot's offset");
+	ok(p.slot == core_memslot_by_id(&w.vm, 2), "the slot is told");
 	core_file_fini(&w.file);
 	p = at(&w, GPA + 34 * PG, false);
 	is(p.backing, CORE_BACKING_FAULT, "RES-3 a file that is gone is a memory fault");
@@ -52,6 +53,10 @@ static void default_vm(void)
 	is(p.hva, HVA + 2 * PG, "at the same distance");
 	core_resolve_own(&w.vm, 0, GPA + 16 * PG, true, &p);
 	is(p.backing, CORE_BACKING_MMIO, "KVM's own write to read-only memory is MMIO");
+	ok(p.slot == core_memslot_by_id(&w.vm, 1), "of that slot");
+	core_resolve_own(&w.vm, 0, GPA + 4 * PG, true, &p);
+	is(p.backing, CORE_BACKING_MMIO, "as is its access where no slot is");
+	ok(!p.slot, "which is told");
 	is(world_fini(&w), 0, "nothing leaks");
 }
 
@@ -132,6 +137,41 @@ static void states_of_file(void)
 	world_fini(&w);
 }
 
+/* A VM without private memory may have a file whose pages begin private: its frames are shared all the same. */
+static void states_of_default_vm(void)
+{
+	static u64 window[1 << 12];
+	struct world w;
+	struct core_place p;
+
+	world_init(&w, "linux-7.4", -1, KVM_X86_DEFAULT_VM, 0);
+	core_store_init(&w.file.store, window, FILE_PAGES, true);
+	set_gmem(&w, 2, GPA, 4 * PG, FD_FILE, 0);
+	p = at(&w, GPA, true);
+	is(p.is_private, 0, "private is what a VM type must have");
+	is(p.fault_flags, 0, "so that no fault is a private one");
+	is(p.backing, CORE_BACKING_FILE, "RES-3 and the file serves it");
+	world_fini(&w);
+}
+
+/* Signed sums (until 7.1): the end of the range is 2^63, which is negative and so below any size. */
+static void slot_beyond_its_file(void)
+{
+	const u64 pages = 1ULL << 30, size = (1ULL << 63) - pages * PG;
+	struct world w;
+	struct core_place p;
+
+	world_init(&w, "linux-6.12", -1, KVM_X86_SW_PROTECTED_VM, 0);
+	w.file.size = size;
+	is(set_gmem(&w, 2, GPA, (pages + 1) * PG, FD_FILE, size - PG), 0, "a slot that begins with the file's last page");
+	set_private(&w, GPA, 2 * PG, true);
+	p = at(&w, GPA, false);
+	is(p.backing, CORE_BACKING_FILE, "RES-3 the last page is in the file");
+	is(p.page, size / PG - 1, "RES-3 with its number");
+	is(at(&w, GPA + PG, false).backing, CORE_BACKING_FAULT, "RES-3 the next one is a memory fault");
+	world_fini(&w);
+}
+
 static void dirty(void)
 {
 	struct world w;
@@ -162,6 +202,8 @@ int main(void)
 	attributes_of_vm();
 	mappable_in_protected_vm();
 	states_of_file();
+	states_of_default_vm();
+	slot_beyond_its_file();
 	dirty();
 	return done_testing();
 }
