@@ -222,7 +222,7 @@ static int create_checked(struct core_vm *vm, const struct kvm_userspace_memory_
 		.has_gmem = file != NULL,
 		.gmem_only = file && is_gmem_only(vm->sys, file),
 		.file = file,
-		.file_offset = file ? r->guest_memfd_offset : 0,
+		.file_offset = r->guest_memfd_offset, /* says nothing without a file */
 	};
 	if (start_logging(vm, slot) < 0)
 		return core_refuse(err, RULE_SLOT_MEMORY, 0, "slot", r->slot, 0);

@@ -72,13 +72,15 @@ static const struct ioctl_entry *find_entry(struct dev_object *obj, u32 cmd)
 	return NULL;
 }
 
-static enum core_rule_id unknown_rule(enum dev_kind kind)
+static enum core_rule_id unknown_rule(enum dev_kind kind, u32 cmd)
 {
 	if (kind == DEV_SYSTEM)
 		return RULE_IOCTL_DEV;
 	if (kind == DEV_VCPU)
 		return RULE_IOCTL_VCPU;
-	return kind == DEV_VM ? RULE_IOCTL_VM : RULE_IOCTL_GMEM;
+	if (kind == DEV_VM)
+		return RULE_IOCTL_VM;
+	return cmd == KVM_SET_MEMORY_ATTRIBUTES2 ? RULE_CONVERT_SWITCH : RULE_IOCTL_GMEM;
 }
 
 const char *dev_ioctl_name(u32 cmd)
@@ -111,7 +113,7 @@ static long handle(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *er
 
 	entry = find_entry(obj, cmd);
 	if (!entry)
-		return core_refuse(err, unknown_rule(obj->kind), 0, "command", cmd, 0);
+		return core_refuse(err, unknown_rule(obj->kind, cmd), 0, "command", cmd, 0);
 	if (entry->copy && rt_copy_in(copy, arg, entry->copy) < 0)
 		return core_refuse(err, RULE_ARGUMENT_READ, 0, "argument", arg, entry->copy);
 	return entry->handler(obj, arg, copy, err);

@@ -259,6 +259,8 @@ sub name_mutant {
 	my ($m, $text) = @_;
 	my $first = rindex($text, "\n", $m->{at} - 1) + 1;
 	my $last = index($text, "\n", $m->{at} + $m->{length});
+	# A short line says little: the one above belongs to it.
+	$first = rindex($text, "\n", $first - 2) + 1 if $last - $first < 24 && $first > 1;
 	$last = length $text if $last < 0;
 	my $tidy = sub { join ' ', split ' ', $_[0] };
 	$m->{old} = $tidy->(substr($text, $first, $last - $first));
@@ -307,6 +309,7 @@ sub object { return "$dir/obj/" . $_[0] =~ tr{/}{_}r . '.o' }
 my %time;
 sub build_base {
 	make_path("$dir/obj", "$dir/lib", "$dir/bin");
+	unlink glob "$dir/obj/*.s"; # of an earlier state: same_code() makes them anew
 	my @objects;
 	for my $src (@core, @rt) {
 		push @objects, object($src);

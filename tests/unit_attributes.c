@@ -266,6 +266,26 @@ static void test_no_memory(void)
 	is(mem_live, 0, "no memory is left");
 }
 
+/* The list is of runs that are not empty and do not touch: what has come and gone leaves nothing in it. */
+static void test_economy(void)
+{
+	struct world w;
+
+	world_init(&w, "linux-6.18", -1, KVM_X86_SW_PROTECTED_VM);
+	mem_fail(0);
+	for (u64 i = 0; i < 100; i++)
+		set(&w, 0, (1 + i % 2) * PG, PRIVATE);
+	is(mem_calls, 1, "the first frame, again and again, is one run");
+	set(&w, 0, 2 * PG, 0);
+	for (u64 i = 0; i < 100; i++) {
+		set(&w, 4 * i * PG, PG, PRIVATE);
+		set(&w, 4 * i * PG, PG, 0);
+	}
+	is(mem_calls, 1, "a run that is taken back from its beginning to its end leaves none");
+	core_vm_fini(&w.vm);
+	is(mem_live, 0, "no memory is left");
+}
+
 int main(void)
 {
 	test_order();
@@ -274,5 +294,6 @@ int main(void)
 	test_random();
 	test_merge();
 	test_no_memory();
+	test_economy();
 	return done_testing();
 }

@@ -131,6 +131,36 @@ static void test_slot_change(void)
 	is(world_fini(&w), 0, "refusals keep no memory");
 }
 
+/* Without two-dimensional paging guest physical addresses have 52 bits, whatever the host has. */
+static void test_shadow_limit(void)
+{
+	struct world w;
+	struct files f = { .w = &w };
+
+	world_init(&w, "linux-6.18", -1, KVM_X86_DEFAULT_VM, 16, 3);
+	w.sys.shape.tdp = false;
+	is(set(&f, 2, region(0, 0, (1ULL << 52) - PG, PG, 0), NULL), 0, "the last page below 2^52");
+	refusal(set(&f, 2, region(1, 0, 1ULL << 52, PG, 0), err), SLOT_GPA_LIMIT, EINVAL, "guest_phys_addr", 1ULL << 52, 1ULL << 52);
+	is(set(&f, 2, region(0, 0, 0, 0, HVA_TOP), NULL), 0, "a slot is deleted, with the last address that access_ok() takes");
+	is(world_fini(&w), 0, "nothing is left");
+}
+
+static void test_logging(void)
+{
+	struct world w;
+	struct files f = { .w = &w };
+
+	world_init(&w, "linux-6.18", -1, KVM_X86_DEFAULT_VM, 16, 3);
+	is(set(&f, 2, region(1, KVM_MEM_LOG_DIRTY_PAGES, 0, PG, 0), NULL), 0, "a slot that logs");
+	core_dirty_mark(core_memslot_by_id(&w.vm, 1), 0);
+	is(set(&f, 2, region(1, KVM_MEM_LOG_DIRTY_PAGES, 16 * PG, PG, 0), NULL), 0, "is moved");
+	is(core_memslot_by_id(&w.vm, 1)->dirty[0], 1, "and keeps its log");
+	w.vm.dirty_ring = 4096;
+	is(set(&f, 2, region(2, KVM_MEM_LOG_DIRTY_PAGES, 0, PG, 0), NULL), 0, "where rings log");
+	ok(!core_memslot_by_id(&w.vm, 2)->dirty, "a slot has no bitmap");
+	is(world_fini(&w), 0, "nothing is left");
+}
+
 static void test_binding(const char *profile, int conflict)
 {
 	struct world w;
@@ -445,6 +475,7 @@ static void test_file(void)
 		1ULL << 63,
 		INT64_MAX);
 	refusal(core_fallocate_check(&w.file, 0, 0, PG, &plan, err), FALLOCATE_KIND, EOPNOTSUPP, "mode", 0, 1);
+	refusal(core_fallocate_check(&w.file, 0x40, 0, PG, &plan, err), FALLOCATE_KIND, EOPNOTSUPP, "mode", 0x40, 1);
 	refusal(core_fallocate_check(&w.file, 1, 7, PG, &plan, err), FALLOCATE_ALIGN, EINVAL, "offset", 7, PG);
 	refusal(core_fallocate_check(&w.file, 1, 0, 8, &plan, err), FALLOCATE_ALIGN, EINVAL, "len", 8, PG);
 	refusal(core_fallocate_check(&w.file, 1, 16 * PG, PG, &plan, err), FALLOCATE_END, EINVAL, "offset + len",
@@ -460,6 +491,8 @@ static void test_file(void)
 
 static void test_mapping(void)
 {
+	static const int old_flags[] = { MAP_FIXED, MAP_ANONYMOUS, MAP_DENYWRITE, MAP_EXECUTABLE, MAP_LOCKED, MAP_NORESERVE,
+					 MAP_POPULATE, MAP_NONBLOCK, MAP_STACK, MAP_32BIT, 0x80, 21 << 26, 30 << 26 };
 	const int shared = MAP_SHARED, rw = PROT_READ | PROT_WRITE;
 	struct world w;
 
@@ -473,13 +506,20 @@ static void test_mapping(void)
 	refusal(core_mmap_check(&w.file, PG + 1, rw, shared, INT64_MAX & -PG, err), MMAP_RANGE, EOVERFLOW, "offset",
 		INT64_MAX & -PG, INT64_MAX - 2 * PG);
 	refusal(core_mmap_check(&w.file, PG, rw, 0, 0, err), MMAP_TYPE, EINVAL, "flags", 0, MAP_SHARED);
+	refusal(core_mmap_check(&w.file, PG, rw, MAP_FIXED, 0, err), MMAP_TYPE, EINVAL, "flags", MAP_FIXED, MAP_SHARED);
 	refusal(core_mmap_check(&w.file, PG, rw, 3 | 1 << 20, 0, err), MMAP_VALIDATE, EOPNOTSUPP, "flags", 1 << 20, 0);
 	refusal(core_mmap_check(&w.file, PG, PROT_EXEC, shared, 0, err), MMAP_EXEC, EPERM, "prot", PROT_EXEC, rw);
 	refusal(core_mmap_check(&w.file, PG, rw, shared | MAP_GROWSDOWN, 0, err), MMAP_GROWSDOWN, EINVAL, "flags",
 		shared | MAP_GROWSDOWN, 0);
 	refusal(core_mmap_check(&w.file, PG, rw, shared, 0, err), MMAP_FLAG, ENODEV, "creation flags", 0, 1);
 	refusal(core_mprotect_check(w.sys.profile, PROT_EXEC, err), MPROTECT_EXEC, EACCES, "prot", PROT_EXEC, rw);
+	w.file.flags = 2;
+	refusal(core_mmap_check(&w.file, PG, rw, shared, 0, err), MMAP_FLAG, ENODEV, "creation flags", 2, 1);
 	w.file.flags = 3;
+	is(core_mmap_check(&w.file, HVA_TOP, rw, shared, 0, NULL), 0, "all of the address space is not too much");
+	refusal(core_mmap_check(&w.file, PG, rw, 3 | MAP_GROWSDOWN, 0, err), MMAP_GROWSDOWN, EINVAL, "flags", 3 | MAP_GROWSDOWN, 0);
+	for (unsigned i = 0; i < RT_ARRAY_SIZE(old_flags); i++)
+		is(core_mmap_check(&w.file, PG, rw, 3 | old_flags[i], 0, NULL), 0, "MAP_SHARED_VALIDATE with %#x", old_flags[i]);
 	refusal(core_mmap_check(&w.file, PG, rw, MAP_PRIVATE, 0, err), MMAP_SHARED, EINVAL, "flags", MAP_PRIVATE,
 		MAP_SHARED);
 	world_fini(&w);
@@ -552,6 +592,8 @@ int main(void)
 {
 	test_slot_shape();
 	test_slot_change();
+	test_shadow_limit();
+	test_logging();
 	test_binding("linux-6.12", EINVAL);
 	test_binding("linux-6.18", EINVAL);
 	test_binding("linux-7.3", EEXIST);

@@ -175,6 +175,20 @@ static void test_mprotect(void)
 	is(err.rule, RULE_MPROTECT_EXEC, "by its rule");
 }
 
+/* Every advice that is the kernel's own business. */
+static void test_madvise_passes(void)
+{
+	static const int passes[] = { 0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21 };
+	const struct core_profile *profile = core_profile_find("linux-7.3");
+	int error;
+
+	for (unsigned i = 0; i < RT_ARRAY_SIZE(passes); i++) {
+		is(core_advice_class(profile, passes[i], &error), CORE_ADVICE_PASS, "advice %d passes", passes[i]);
+		ok(core_advice_known(passes[i]), "and is known");
+	}
+	ok(!core_advice_known(5) && !core_advice_known(100), "numbers without a meaning are not");
+}
+
 static void test_madvise(void)
 {
 	static const struct {
@@ -261,6 +275,7 @@ int main(void)
 	test_mmap_flags();
 	test_mprotect();
 	test_madvise();
+	test_madvise_passes();
 	test_fixed_answers();
 	test_positions();
 	test_identity();

@@ -289,6 +289,28 @@ static void test_gmem_only(void)
 	}
 }
 
+/* Bindings are found by file page in whatever order they came and go. */
+static void test_bound_backwards(void)
+{
+	const u32 gone = 5;
+	unsigned wrong = 0;
+	struct world w;
+
+	world_init(&w, "linux-7.3", -1, KVM_X86_SW_PROTECTED_VM, 0);
+	for (u32 i = 8; i-- > 0;)
+		if (set_gmem(&w, i, (i + 1) * MIB, PG, FD_FILE, 2 * i * PG))
+			abort();
+	for (u32 i = 0; i < 8; i++)
+		wrong += core_file_slot(&w.file, 2 * i) != core_memslot_by_id(&w.vm, i) || core_file_slot(&w.file, 2 * i + 1);
+	is(wrong, 0, "bound from the last page to the first, each page has its slot");
+	is(delete_slot(&w, gone), 0, "one of them goes");
+	for (u32 i = 0; i < 8; i++)
+		wrong += core_file_slot(&w.file, 2 * i) != (i == gone ? NULL : core_memslot_by_id(&w.vm, i));
+	is(wrong, 0, "and the others stay");
+	is(w.file.nr_bound, 7, "seven in all");
+	is(world_fini(&w), 0, "no memory is left");
+}
+
 /* 5.7: the last reference to the file is dropped while bound. */
 static void test_file_dies(void)
 {
@@ -605,6 +627,7 @@ int main(void)
 	test_bind_errno();
 	test_default_vm();
 	test_gmem_only();
+	test_bound_backwards();
 	test_file_dies();
 	test_limits();
 	test_flags();

@@ -136,6 +136,79 @@ static void test_table_complete(void)
 			ok(0, "capability %u is listed in order", columns[c]);
 }
 
+/* Each property by the generations that have it: a second writing of the table, by columns. */
+static void test_properties(void)
+{
+	enum { V6_1, V6_8, V6_12, V6_18, V7_3, V7_4, V7_4_ATTRS };
+#define PROPERTY(name, first, last) { #name, offsetof(struct core_profile, name), first, last }
+	static const struct {
+		const char *name;
+		size_t at;
+		unsigned first, last;
+	} rows[] = {
+		PROPERTY(variant, V7_4_ATTRS, V7_4_ATTRS),
+		PROPERTY(has_gmem, V6_8, V7_4_ATTRS),
+		PROPERTY(has_private_types, V6_8, V7_4_ATTRS),
+		PROPERTY(gmem_for_all_types, V6_18, V7_4_ATTRS),
+		PROPERTY(has_mmap, V6_18, V7_4_ATTRS),
+		PROPERTY(has_pre_fault, V6_12, V7_4_ATTRS),
+		PROPERTY(in_place_known, V7_4, V7_4_ATTRS),
+		PROPERTY(in_place_default, V7_4, V7_4),
+		PROPERTY(in_place_param, V7_4_ATTRS, V7_4_ATTRS),
+		PROPERTY(noexec_fs, V6_18, V7_4_ATTRS),
+		PROPERTY(write_zeroes, V6_18, V7_4_ATTRS),
+		PROPERTY(own_fs, V7_3, V7_4_ATTRS),
+		PROPERTY(hva_sign_only, V6_8, V6_8),
+		PROPERTY(vcpu_id_u32, V6_1, V6_8),
+		PROPERTY(signed_offset_bug, V6_8, V6_18),
+		PROPERTY(readahead_ok, V6_8, V6_12),
+		PROPERTY(hypercall_ret_zeroed, V6_18, V7_4_ATTRS),
+		PROPERTY(efer_checked, V7_3, V7_4_ATTRS),
+		PROPERTY(exit_reason_preset, V6_8, V7_4_ATTRS),
+		PROPERTY(bind_checked_late, V7_4, V7_4_ATTRS),
+	};
+#undef PROPERTY
+
+	for (unsigned i = 0; i < RT_ARRAY_SIZE(rows); i++) {
+		unsigned wrong = 0;
+
+		for (unsigned p = 0; p < core_profile_count; p++) {
+			const bool *has = (const bool *)((const char *)&core_profiles[p] + rows[i].at);
+
+			wrong += *has != (p >= rows[i].first && p <= rows[i].last);
+		}
+		is(wrong, 0, "%s: from %s to %s", rows[i].name, core_profiles[rows[i].first].name,
+		   core_profiles[rows[i].last].name);
+	}
+	for (unsigned p = 0; p < core_profile_count; p++) {
+		is(core_profiles[p].vm_attributes, p >= V6_8 && p != V7_4, "%s: attributes of VMs", core_profiles[p].name);
+		is(core_profiles[p].bind_conflict_errno, p < V7_3 ? EINVAL : EEXIST, "%s: errno of a bound range",
+		   core_profiles[p].name);
+		ok(*core_profiles[p].summary && *core_profiles[p].checked, "%s: says what it is and what it was checked against",
+		   core_profiles[p].name);
+	}
+}
+
+/* What no profile has at once, core_sys_init() can be asked all the same. */
+static void test_sys(void)
+{
+	struct core_profile profile = *core_profile_find("linux-7.4-vm-attributes");
+	struct core_shape shape = core_shape_mainline;
+	struct core_sys sys;
+
+	ok(!strcmp(shape.name, "mainline"), "the shape without a host has its name");
+	profile.in_place_default = true;
+	is(core_sys_init(&sys, &profile, &shape, 0, 0), 0, "a parameter that is on by default");
+	ok(!sys.in_place, "is off when 0 is asked for");
+	is(core_sys_init(&sys, &profile, &shape, 0, -1), 0, "and when nothing is");
+	ok(sys.in_place, "it is on");
+	shape.private_mem = shape.sw_protected = false;
+	is(core_sys_init(&sys, &profile, &shape, 1ULL << KVM_X86_SNP_VM, -1), 0, "a build whose only private type is confidential");
+	ok(sys.shape.private_mem, "has private memory");
+	is(core_sys_init(&sys, &profile, &shape, 1ULL << KVM_X86_DEFAULT_VM, -1), 0, "one with the default type alone");
+	ok(!sys.shape.private_mem && !sys.in_place, "has none");
+}
+
 /* core/resolve.c relies on it: where pages have states, no slot reaches beyond its file. */
 static void test_properties_apart(void)
 {
@@ -371,7 +444,9 @@ int main(void)
 {
 	test_table();
 	test_table_complete();
+	test_properties();
 	test_properties_apart();
+	test_sys();
 	test_contract();
 	test_vm_types();
 	test_parameter();

@@ -195,6 +195,41 @@ static void dirty(void)
 	is(world_fini(&w), 0, "nothing leaks");
 }
 
+/* A bit a page, in whole words; at the ends of words and of slots. */
+static void dirty_words(void)
+{
+	static const struct {
+		u64 pages, words;
+	} rows[] = { { 1, 1 }, { 63, 1 }, { 64, 1 }, { 65, 2 }, { 100, 2 }, { 127, 2 }, { 128, 2 }, { 129, 3 }, { 4096, 64 } };
+	const struct core_slot *slot;
+	struct world w;
+	u64 bytes = 1;
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		is(core_dirty_words(&(struct core_slot){ .size = rows[i].pages * PG }), rows[i].words, "words of %u pages",
+		   (unsigned)rows[i].pages);
+
+	world_init(&w, "linux-7.3", -1, KVM_X86_DEFAULT_VM, 0);
+	set_plain(&w, 0, KVM_MEM_LOG_DIRTY_PAGES, GPA, 128 * PG, HVA);
+	set_plain(&w, 1, KVM_MEM_LOG_DIRTY_PAGES, GPA + 128 * PG, 65 * PG, HVA);
+	slot = core_memslot_by_id(&w.vm, 0);
+	core_dirty_mark(slot, GPA + 63 * PG);
+	core_dirty_mark(slot, GPA + 64 * PG);
+	ok(slot->dirty[0] == 1ULL << 63 && slot->dirty[1] == 1, "the last page of a word, and the first of the next");
+	core_dirty_mark(slot, GPA + 127 * PG);
+	is(slot->dirty[1], 1ULL << 63 | 1, "the slot's last page");
+	is(core_dirty_clear_check(&w.vm, 0, 128, 0, &bytes, NULL), 0, "nothing, at the end of a slot");
+	is(bytes, 0, "is no byte");
+	is(core_dirty_clear_check(&w.vm, 0, 0, 1, &bytes, NULL), -EINVAL, "one page of many");
+	is(core_dirty_clear_check(&w.vm, 1, 64, 1, &bytes, NULL), 0, "the last page, alone in its word");
+	is(bytes, 8, "is a word");
+	w.vm.dirty_manual = KVM_DIRTY_LOG_INITIALLY_SET;
+	set_plain(&w, 2, KVM_MEM_LOG_DIRTY_PAGES, 2 * GPA, 65 * PG, HVA);
+	slot = core_memslot_by_id(&w.vm, 2);
+	ok(slot->dirty[0] == ~0ULL && slot->dirty[1] == 1, "initially set, from the first page to the last");
+	is(world_fini(&w), 0, "nothing leaks");
+}
+
 int main(void)
 {
 	default_vm();
@@ -205,5 +240,6 @@ int main(void)
 	states_of_default_vm();
 	slot_beyond_its_file();
 	dirty();
+	dirty_words();
 	return done_testing();
 }

@@ -101,7 +101,9 @@ static void test_init_memory(void)
 	}
 	mem_fail(0);
 	is(ret, 0, "a VM whose n-th allocation fails leaves nothing behind, for every n");
-	ok(nth > 2, "and there was something to fail");
+	is(nth - 1, 3, "of which there are two, then it succeeds");
+	core_vm_fini(&vm);
+	ok(!vm.slots && !vm.attrs, "what is gone can be told from what is there");
 	core_vm_fini(&vm);
 	is(mem_live, 0, "no memory is left");
 }

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tests/unit_device_rules.c - refusals of the device's own ioctls: each with its errno and its rule
+ *
+ * What core/ decides is unit_core_refusals.c's.  Here requests go through
+ * dev_ioctl() as the overlay makes them, and the rule that comes back with the errno is
+ * looked at, which no program can do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "device/device.h"
+#include "host/fd.h"
+#include "rt/user.h"
+#include "tests/tap.h"
+#include "uapi/kvm_irq.h"
+
+#define PG 4096ULL
+
+static int kvm_fd;
+static char *hole; /* an address where nothing is */
+
+static long request(int fd, u32 cmd, const void *arg, struct core_err *err)
+{
+	struct host_ident id;
+	struct dev_object *obj;
+	long ret;
+
+	*err = (struct core_err){ .rule = RULE_NONE };
+	if (host_ident_of(fd, &id) || !(obj = dev_find(id)))
+		return -EBADF;
+	ret = dev_ioctl(obj, cmd, (u64)(uintptr_t)arg, err);
+	dev_put(obj);
+	return ret;
+}
+
+static long call(int fd, u32 cmd, const void *arg)
+{
+	struct core_err err;
+
+	return request(fd, cmd, arg, &err);
+}
+
+static bool refused(int fd, u32 cmd, const void *arg, enum core_rule_id rule, int error)
+{
+	struct core_err err;
+	long ret = request(fd, cmd, arg, &err);
+
+	if (ret == -error && err.rule == rule && err.error == error)
+		return true;
+	diag("%ld by %s, expected %d by %s", ret, err.rule ? core_rules[err.rule].slug : "no rule", -error,
+	     core_rules[rule].slug);
+	return false;
+}
+
+#define refusal(fd, cmd, arg, rule, error, ...) ok(refused((fd), (cmd), (arg), RULE_##rule, (error)), #rule ": " __VA_ARGS__)
+#define BY_VALUE(n) ((const void *)(uintptr_t)(n))
+
+static int new_vm(unsigned type)
+{
+	return (int)call(kvm_fd, KVM_CREATE_VM, BY_VALUE(type));
+}
+
+static int new_vcpu(int vm)
+{
+	return (int)call(vm, KVM_CREATE_VCPU, BY_VALUE(0));
+}
+
+static long enable(int fd, u32 cap, u64 arg)
+{
+	return call(fd, KVM_ENABLE_CAP, &(struct kvm_enable_cap){ .cap = cap, .args = { arg } });
+}
+
+static void test_system(void)
+{
+	int vm = new_vm(0);
+	struct kvm_msr_list list = { .nmsrs = 0 };
+	struct kvm_cpuid2 cpuid = { .nent = 1 };
+
+	refusal(kvm_fd, 0xaeff, NULL, IOCTL_DEV, EINVAL, "an unknown request of the device");
+	refusal(vm, 0xaeff, NULL, IOCTL_VM, ENOTTY, "of a VM");
+	refusal(kvm_fd, KVM_GET_API_VERSION, BY_VALUE(1), ARGUMENT_ZERO, EINVAL, "an argument where there is none");
+	refusal(kvm_fd, KVM_CREATE_VM, BY_VALUE(31), VM_TYPE, EINVAL, "a type that is unknown");
+	refusal(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid, CPUID_ROOM, E2BIG, "room for one leaf");
+	refusal(kvm_fd, KVM_GET_MSR_INDEX_LIST, &list, MSR_ROOM, E2BIG, "room for no MSR");
+	refusal(kvm_fd, KVM_GET_MSR_INDEX_LIST, hole, ARGUMENT_READ, EFAULT, "a list that is not there");
+	close(vm);
+}
+
+static void test_file(void)
+{
+	const struct kvm_create_guest_memfd args = { .size = PG };
+	const struct kvm_memory_attributes2 convert = { .size = PG };
+	int vm = new_vm(0), file = (int)call(vm, KVM_CREATE_GUEST_MEMFD, &args);
+
+	refusal(file, 0xaeff, NULL, IOCTL_GMEM, ENOTTY, "an unknown request of a file");
+	refusal(file, KVM_SET_MEMORY_ATTRIBUTES2, &convert, CONVERT_SWITCH, ENOTTY, "a conversion with the switch off");
+	close(file);
+	close(vm);
+}
+
+static void test_vm(void)
+{
+	int vm = new_vm(0), cpu;
+	u64 map = PG;
+	struct kvm_clock_data clock = { .flags = 1 };
+	struct kvm_coalesced_mmio_zone zone = { .addr = 0, .size = 8, .pio = 2 };
+
+	refusal(vm, KVM_SET_CLOCK, &clock, CLOCK_FLAGS, EINVAL, "a flag that is for reading only");
+	refusal(vm, KVM_SET_TSS_ADDR, BY_VALUE(0xffffe000), TSS_ADDR, EINVAL, "its third page would be beyond 4 GiB");
+	is(call(vm, KVM_SET_TSS_ADDR, BY_VALUE(0xffffd000)), 0, "one page lower it is not");
+	refusal(vm, KVM_REGISTER_COALESCED_MMIO, &zone, ZONE_KIND, EINVAL, "a third kind of address");
+	refusal(vm, KVM_UNREGISTER_COALESCED_MMIO, &zone, ZONE_KIND, EINVAL, "to be taken back");
+	zone.pio = 0;
+	for (unsigned i = 0; i < DEV_ZONES; i++, zone.addr += 8)
+		if (call(vm, KVM_REGISTER_COALESCED_MMIO, &zone))
+			ok(0, "zone %u", i);
+	refusal(vm, KVM_REGISTER_COALESCED_MMIO, &zone, ZONE_ROOM, ENOSPC, "one zone more than there is room for");
+	cpu = new_vcpu(vm);
+	refusal(vm, KVM_CREATE_VCPU, BY_VALUE(0), VCPU_EXISTS, EEXIST, "an id that is taken");
+	refusal(vm, KVM_SET_IDENTITY_MAP_ADDR, &map, BEFORE_VCPUS, EINVAL, "the identity map, after a vCPU");
+	refusal(vm, KVM_SET_BOOT_CPU_ID, BY_VALUE(0), BEFORE_VCPUS, EBUSY, "the boot vCPU, after one");
+	refusal(vm, KVM_CREATE_IRQCHIP, NULL, IRQCHIP_VCPUS, EINVAL, "a controller, after one");
+	close(cpu);
+	close(vm);
+}
+
+static void test_no_irqchip(void)
+{
+	int vm = new_vm(0);
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { KVM_MAX_IRQ_ROUTES + 1 } };
+	struct kvm_enable_cap x2apic = { .cap = KVM_CAP_X2APIC_API, .args = { 4 } };
+	struct kvm_irqchip chip = { .chip_id = 0 };
+	struct kvm_irq_level level = { .irq = 0 };
+	struct kvm_irq_routing routing = { .nr = 0 };
+	struct kvm_msi msi = { .flags = 0 };
+	struct kvm_pit_state2 pit;
+
+	refusal(vm, KVM_ENABLE_CAP, &split, IRQCHIP_PINS, EINVAL, "more pins than there can be routes");
+	refusal(vm, KVM_ENABLE_CAP, &x2apic, X2APIC_FLAGS, EINVAL, "an unknown flag");
+	refusal(vm, KVM_GET_IRQCHIP, &chip, IRQCHIP_NONE, ENXIO, "to be read");
+	refusal(vm, KVM_SET_IRQCHIP, &chip, IRQCHIP_NONE, ENXIO, "to be written");
+	refusal(vm, KVM_IRQ_LINE, &level, IRQCHIP_NONE, ENXIO, "a line of it");
+	refusal(vm, KVM_CREATE_PIT, NULL, PIT_CHIP, ENOENT, "a timer without a controller");
+	refusal(vm, KVM_GET_PIT2, &pit, PIT_NONE, ENXIO, "no timer");
+	refusal(vm, KVM_SET_GSI_ROUTING, &routing, ROUTING_CHIP, EINVAL, "routes to no controller");
+	refusal(vm, KVM_SIGNAL_MSI, &msi, MSI, EINVAL, "a message without a local APIC");
+	close(vm);
+}
+
+static void test_irqchip(void)
+{
+	int vm = new_vm(0), event = eventfd(0, EFD_CLOEXEC), cpu;
+	struct kvm_irqchip chip = { .chip_id = 3 };
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} routing = { .head = { .nr = KVM_MAX_IRQ_ROUTES + 1 } };
+	struct kvm_msi msi = { .flags = 1 };
+	struct kvm_irqfd irqfd = { .fd = (u32)event, .flags = 4 };
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	struct kvm_lapic_state lapic;
+
+	is(call(vm, KVM_CREATE_IRQCHIP, NULL), 0, "a controller");
+	refusal(vm, KVM_ENABLE_CAP, &split, IRQCHIP_EXISTS, EEXIST, "half of another");
+	refusal(vm, KVM_GET_IRQCHIP, &chip, IRQCHIP_ID, EINVAL, "a fourth chip to be read");
+	refusal(vm, KVM_SET_IRQCHIP, &chip, IRQCHIP_ID, EINVAL, "to be written");
+	is(call(vm, KVM_CREATE_PIT, NULL), 0, "a timer");
+	refusal(vm, KVM_CREATE_PIT, NULL, PIT_EXISTS, EEXIST, "a second one");
+	refusal(vm, KVM_SET_GSI_ROUTING, &routing, ROUTING_COUNT, EINVAL, "4097 routes");
+	routing.head = (struct kvm_irq_routing){ .nr = 1, .flags = 1 };
+	refusal(vm, KVM_SET_GSI_ROUTING, &routing, ROUTING_FLAGS, EINVAL, "a flag");
+	routing.head.flags = 0;
+	routing.entry = (struct kvm_irq_routing_entry){ .gsi = 4096, .type = KVM_IRQ_ROUTING_MSI };
+	refusal(vm, KVM_SET_GSI_ROUTING, &routing, ROUTING_ENTRY, EINVAL, "GSI 4096");
+	routing.entry = (struct kvm_irq_routing_entry){ .gsi = 1, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { 3, 0 } };
+	refusal(vm, KVM_SET_GSI_ROUTING, &routing, ROUTING_ENTRY, EINVAL, "a pin of a chip that is not there");
+	refusal(vm, KVM_SIGNAL_MSI, &msi, MSI, EINVAL, "a flag");
+	refusal(vm, KVM_IRQFD, &irqfd, IRQFD_FLAGS, EINVAL, "an unknown flag");
+	irqfd.flags = 0;
+	is(call(vm, KVM_IRQFD, &irqfd), 0, "an irqfd");
+	refusal(vm, KVM_IRQFD, &irqfd, IRQFD_BUSY, EBUSY, "of the same eventfd");
+	irqfd.fd = (u32)kvm_fd;
+	refusal(vm, KVM_IRQFD, &irqfd, EVENTFD, EINVAL, "of what is no eventfd");
+	irqfd.fd = ~0U;
+	refusal(vm, KVM_IRQFD, &irqfd, EVENTFD, EBADF, "of what is not open");
+	cpu = new_vcpu(vm);
+	is(enable(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS), 0, "32-bit ids");
+	msi = (struct kvm_msi){ .address_lo = 0xfee00000, .address_hi = 1 };
+	refusal(vm, KVM_SIGNAL_MSI, &msi, MSI, EINVAL, "a reserved byte with 32-bit ids");
+	is(call(cpu, KVM_GET_LAPIC, &lapic), 0, "a local APIC");
+	close(cpu);
+	close(event);
+	close(vm);
+
+	vm = new_vm(0);
+	event = eventfd(0, EFD_CLOEXEC);
+	is(call(vm, KVM_ENABLE_CAP, &split), 0, "a split controller");
+	irqfd = (struct kvm_irqfd){ .fd = (u32)event, .flags = KVM_IRQFD_FLAG_RESAMPLE };
+	refusal(vm, KVM_IRQFD, &irqfd, IRQFD_RESAMPLE, EINVAL, "without an I/O APIC in the kernel");
+	close(event);
+	close(vm);
+}
+
+static void test_ioeventfd(void)
+{
+	int vm = new_vm(0), event = eventfd(0, EFD_CLOEXEC);
+	struct kvm_ioeventfd args = { .addr = 0x1000, .len = 3, .fd = event };
+
+	refusal(vm, KVM_IOEVENTFD, &args, IOEVENTFD_RANGE, EINVAL, "a length of 3");
+	args.len = 8;
+	args.addr = ~0ULL;
+	refusal(vm, KVM_IOEVENTFD, &args, IOEVENTFD_RANGE, EINVAL, "an end beyond 2^64");
+	args.addr = 0x1000;
+	args.flags = 1U << 20;
+	refusal(vm, KVM_IOEVENTFD, &args, IOEVENTFD_FLAGS, EINVAL, "an unknown flag");
+	args.flags = KVM_IOEVENTFD_FLAG_DATAMATCH;
+	args.len = 0;
+	refusal(vm, KVM_IOEVENTFD, &args, IOEVENTFD_FLAGS, EINVAL, "data to match, of no length");
+	args.flags = KVM_IOEVENTFD_FLAG_DEASSIGN;
+	refusal(vm, KVM_IOEVENTFD, &args, IOEVENTFD_NONE, ENOENT, "to be taken back, that never was");
+	args.flags = 0;
+	args.len = 4;
+	is(call(vm, KVM_IOEVENTFD, &args), 0, "an ioeventfd");
+	refusal(vm, KVM_IOEVENTFD, &args, IOEVENTFD_EXISTS, EEXIST, "the same again");
+	args.fd = kvm_fd;
+	refusal(vm, KVM_IOEVENTFD, &args, EVENTFD, EINVAL, "of what is no eventfd");
+	close(event);
+	close(vm);
+}
+
+static void test_vcpu_state(void)
+{
+	int vm = new_vm(0), cpu = new_vcpu(vm);
+	static struct kvm_xsave xsave;
+	struct kvm_xcrs xcrs = { .nr_xcrs = KVM_MAX_XCRS + 1 };
+	struct kvm_debugregs debugregs = { .flags = 1 };
+	struct kvm_sregs sregs;
+	struct kvm_vcpu_events events = { .flags = 1U << 31 };
+	struct kvm_mp_state mp = { KVM_MP_STATE_HALTED };
+	struct kvm_cpuid2 cpuid = { .nent = 10000 };
+	struct kvm_msrs msrs = { .nmsrs = 256 };
+	struct kvm_lapic_state lapic;
+
+	refusal(cpu, 0xaeff, NULL, IOCTL_VCPU, EINVAL, "an unknown request of a vCPU");
+	is(call(cpu, KVM_GET_SREGS, &sregs), 0, "special registers");
+	sregs.cr4 = ~0ULL;
+	refusal(cpu, KVM_SET_SREGS, &sregs, SREGS_LEGAL, EINVAL, "all bits of CR4");
+	is(call(cpu, KVM_GET_XSAVE, &xsave), 0, "an XSAVE area");
+	memset((char *)&xsave + 512, 0xff, 8);
+	refusal(cpu, KVM_SET_XSAVE, &xsave, XSAVE_HEADER, EINVAL, "all features in its header");
+	refusal(cpu, KVM_SET_XCRS, &xcrs, XCRS_LEGAL, EINVAL, "one register too many");
+	xcrs = (struct kvm_xcrs){ .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = 2 } } };
+	refusal(cpu, KVM_SET_XCRS, &xcrs, XCRS_LEGAL, EINVAL, "XCR0 without x87");
+	refusal(cpu, KVM_SET_DEBUGREGS, &debugregs, DEBUGREGS_LEGAL, EINVAL, "a flag");
+	refusal(cpu, KVM_SET_VCPU_EVENTS, &events, EVENTS_LEGAL, EINVAL, "an unknown flag");
+	events = (struct kvm_vcpu_events){ .exception = { .injected = 1, .nr = 32 } };
+	refusal(cpu, KVM_SET_VCPU_EVENTS, &events, EVENTS_LEGAL, EINVAL, "exception 32");
+	refusal(cpu, KVM_SET_MP_STATE, &mp, MP_STATE, EINVAL, "halted, without a local APIC");
+	refusal(cpu, KVM_SET_CPUID2, &cpuid, CPUID_ROOM, E2BIG, "10000 leaves");
+	refusal(cpu, KVM_GET_MSRS, &msrs, MSR_ROOM, E2BIG, "256 MSRs at once");
+	refusal(cpu, KVM_SET_TSC_KHZ, BY_VALUE(1), TSC_RATE, EINVAL, "a counter that is a million times as slow");
+	refusal(cpu, KVM_GET_LAPIC, &lapic, LAPIC_NONE, EINVAL, "to be read");
+	refusal(cpu, KVM_SET_LAPIC, &lapic, LAPIC_NONE, EINVAL, "to be written");
+	close(cpu);
+	close(vm);
+}
+
+static void test_vcpu_events(void)
+{
+	int vm = new_vm(0), cpu = new_vcpu(vm);
+	struct kvm_interrupt interrupt = { 256 };
+	struct kvm_guest_debug debug = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_DB };
+	struct kvm_vcpu_events events = { .exception = { .injected = 1, .nr = 3 } };
+	struct {
+		u32 len;
+		u64 set;
+	} __attribute__((packed)) mask = { 4, 0 };
+	struct kvm_pre_fault_memory range = { .gpa = 0, .size = PG, .flags = 1 };
+
+	refusal(cpu, KVM_INTERRUPT, &interrupt, INTERRUPT_NR, EINVAL, "vector 256");
+	interrupt.irq = 32;
+	is(call(cpu, KVM_INTERRUPT, &interrupt), 0, "vector 32");
+	is(call(cpu, KVM_SET_VCPU_EVENTS, &events), 0, "an exception");
+	refusal(cpu, KVM_SET_GUEST_DEBUG, &debug, DEBUG_BUSY, EBUSY, "before it was taken");
+	refusal(cpu, KVM_SET_SIGNAL_MASK, &mask, SIGNAL_MASK, EINVAL, "a signal set of 4 bytes");
+	refusal(cpu, KVM_PRE_FAULT_MEMORY, &range, PRE_FAULT_RANGE, EINVAL, "a flag");
+	range.flags = 0;
+	range.size = 0;
+	refusal(cpu, KVM_PRE_FAULT_MEMORY, &range, PRE_FAULT_RANGE, EINVAL, "no page");
+	range.size = PG;
+	refusal(cpu, KVM_PRE_FAULT_MEMORY, &range, PRE_FAULT_SLOT, ENOENT, "a page of no slot");
+	close(cpu);
+	close(vm);
+
+	vm = new_vm(0);
+	is(call(vm, KVM_CREATE_IRQCHIP, NULL), 0, "with a controller in the kernel");
+	cpu = new_vcpu(vm);
+	refusal(cpu, KVM_INTERRUPT, &interrupt, INTERRUPT_CHIP, ENXIO, "an interrupt from outside of it");
+	close(cpu);
+	close(vm);
+
+	vm = new_vm(0);
+	is(enable(vm, KVM_CAP_SPLIT_IRQCHIP, 24), 0, "with the local APICs in the kernel alone");
+	cpu = new_vcpu(vm);
+	is(call(cpu, KVM_INTERRUPT, &interrupt), 0, "an interrupt from outside");
+	refusal(cpu, KVM_INTERRUPT, &interrupt, INTERRUPT_PENDING, EEXIST, "another one before it was taken");
+	close(cpu);
+	close(vm);
+}
+
+/* What the overlay's handler does about pointers that cannot be read. */
+static void on_fault(int sig, siginfo_t *info, void *ctx)
+{
+	u64 rip = (u64)((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP];
+
+	if (!rt_user_fixup(&rip)) {
+		signal(sig, SIG_DFL);
+		return;
+	}
+	((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;
+}
+
+int main(void)
+{
+	struct dev_config config = { 0 };
+	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	if (core_sys_init(&config.sys, core_profile_find("linux-7.3"), &core_shape_mainline, 0, -1) < 0)
+		return 1;
+	host_fd_init();
+	if (dev_init(&config) || host_init(NULL))
+		return 1;
+	hole = mmap(NULL, PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	kvm_fd = dev_open(O_RDWR | O_CLOEXEC);
+	test_system();
+	test_file();
+	test_vm();
+	test_no_irqchip();
+	test_irqchip();
+	test_ioeventfd();
+	test_vcpu_state();
+	test_vcpu_events();
+	return done_testing();
+}
