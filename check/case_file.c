@@ -162,7 +162,7 @@ static const struct {
 void case_file_modes(void)
 {
 	static const int passed[] = { 0, 16, 17, 64, 65, 8, 32 };
-	static const int unknown[] = { 2, 4, 5, 6, 9, 10, 33, 34, 48, 256, -1 };
+	static const int unknown[] = { 2, 4, 5, 6, 10, 18, 19, 26, 34, 256, -1 }, pairs[] = { 9, 33, 40, 48, 11, 35, 67, 80 };
 	int vm = vm_new(kvm_open(), 0), fd = gmem_new(vm, SIZE, 0);
 
 	for (size_t r = 0; r < sizeof(ranges) / sizeof(*ranges); r++) {
@@ -175,6 +175,9 @@ void case_file_modes(void)
 			SEE(RET(fallocate(fd, passed[m], off, size)), -ranges[r].error_mode, "mode %d, %s", passed[m], ranges[r].name);
 		for (size_t m = 0; m < sizeof(unknown) / sizeof(*unknown); m++)
 			SEE(RET(fallocate(fd, unknown[m], off, size)), -refused, "mode %d, %s", unknown[m], ranges[r].name);
+		for (size_t m = 0; m < sizeof(pairs) / sizeof(*pairs); m++)
+			SEE(RET(fallocate(fd, pairs[m], off, size)), k->modes_by_flag ? -EINVAL : -refused, "mode %d, %s", pairs[m],
+			    ranges[r].name);
 	}
 }
 

@@ -19,6 +19,7 @@ const struct traits traits[TRAITS_COUNT] = {
 		.gmem = true,
 		.typed = true,
 		.vm_attributes = true,
+		.modes_by_flag = true,
 		.sign_hva = true,
 		.narrow_id = true,
 		.signed_sum = true,

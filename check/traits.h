@@ -22,6 +22,7 @@ struct traits {
 	bool vm_attributes;  /* KVM_SET_MEMORY_ATTRIBUTES is compiled in */
 	bool in_place;	     /* KVM_SET_MEMORY_ATTRIBUTES2 works */
 	bool noexec;	     /* PROT_EXEC is EPERM */
+	bool modes_by_flag;  /* fallocate: COLLAPSE, INSERT and UNSHARE want to be alone, else EINVAL */
 	bool write_zeroes;   /* fallocate knows FALLOC_FL_WRITE_ZEROES before the file refuses it */
 	bool own_fs;	     /* a file system of its own */
 	bool sign_hva;	     /* userspace_addr: only the sign of its end counts */

@@ -22,6 +22,9 @@
 #ifndef FALLOC_FL_WRITE_ZEROES
 #define FALLOC_FL_WRITE_ZEROES 0x80
 #endif
+#define FALLOC_FL_BEFORE_6_12                                                                                          \
+	(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE |                \
+	 FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE)
 #ifndef MAP_ABOVE4G
 #define MAP_ABOVE4G 0x80
 #endif
@@ -52,15 +55,31 @@ static bool mode_possible(const struct core_profile *profile, int mode)
 	return false;
 }
 
+/* 0, EINVAL or EOPNOTSUPP. */
+static int mode_error(const struct core_profile *profile, int mode)
+{
+	const int keep = FALLOC_FL_KEEP_SIZE, punch = FALLOC_FL_PUNCH_HOLE | keep;
+
+	if (mode_possible(profile, mode))
+		return 0;
+	/* Known bits, and a hole as it has to be: it is one of the others that wants to be alone. */
+	if (profile->modes_by_flag && !(mode & ~FALLOC_FL_BEFORE_6_12) && (mode & punch) != FALLOC_FL_PUNCH_HOLE &&
+	    (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return EINVAL;
+	return EOPNOTSUPP;
+}
+
 /* The generic layer's part of fallocate(2). */
 static int check_fallocate_generic(const struct core_file *file, int mode, s64 offset, s64 len, struct core_err *err)
 {
+	int error = mode_error(file->vm->sys->profile, mode);
+
 	if (offset < 0)
 		return core_refuse(err, RULE_FALLOCATE_OFFSET, 0, "offset", (u64)offset, 0);
 	if (len <= 0)
 		return core_refuse(err, RULE_FALLOCATE_LENGTH, 0, "len", (u64)len, 0);
-	if (!mode_possible(file->vm->sys->profile, mode))
-		return core_refuse(err, RULE_FALLOCATE_MODE, 0, "mode", (u32)mode, 0);
+	if (error)
+		return core_refuse(err, RULE_FALLOCATE_MODE, error, "mode", (u32)mode, 0);
 	if ((u64)offset + (u64)len > OFFSET_MAX)
 		return core_refuse(err, RULE_FALLOCATE_WRAP, 0, "offset + len", (u64)offset + (u64)len, OFFSET_MAX);
 	return 0;

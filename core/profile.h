@@ -26,6 +26,7 @@ struct core_profile {
 	bool in_place_default;		/* gmem_in_place_conversion's value */
 	bool in_place_param;		/* ... and whether it is a module parameter */
 	bool noexec_fs;			/* PROT_EXEC mmap is EPERM (6.18) instead of ENODEV */
+	bool modes_by_flag;		/* fallocate's modes are flags, each with conflicts of its own (until 6.11) */
 	bool write_zeroes;		/* fallocate knows FALLOC_FL_WRITE_ZEROES (6.17): it is refused later */
 	bool own_fs;			/* guest_memfd file system: statfs magic, link text, mbind placement */
 	bool hva_sign_only;		/* userspace_addr: any non-negative end is a user address (6.4 to 6.11) */

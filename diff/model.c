@@ -434,6 +434,8 @@ static result allocate(u64 f, u64 mode, u64 offset, u64 size)
 		return answer(SKIPPED);
 	if ((s64)offset < 0 || (s64)size <= 0)
 		return answer(-EINVAL);
+	if (!generic_mode(mode) && kernel->modes_by_flag && !(mode & ~0x7bULL) && (mode & 3) != 2 && (mode & 0x12) != 0x12)
+		return answer(-EINVAL);
 	if (!generic_mode(mode))
 		return answer(-EOPNOTSUPP);
 	if ((s64)(offset + size) < 0)

@@ -64,6 +64,25 @@ static void check_modes(const char *profile, bool write_zeroes)
 	world_fini(&w);
 }
 
+/* Until 6.11, COLLAPSE, INSERT and UNSHARE were flags that wanted to be alone: EINVAL, after what is EOPNOTSUPP. */
+static void old_modes(void)
+{
+	static const struct {
+		int mode, error;
+	} rows[] = { { 8, EFBIG },  { 0x20, EFBIG }, { 0x40, EFBIG }, { 0x41, EFBIG }, { 0x11, EFBIG },
+		     { 9, EINVAL }, { 0x21, EINVAL }, { 0x28, EINVAL }, { 0x30, EINVAL }, { 0x50, EINVAL },
+		     { 0xb, EINVAL }, { 0x43, EINVAL }, { 2, EOPNOTSUPP }, { 0xa, EOPNOTSUPP }, { 0x42, EOPNOTSUPP },
+		     { 0x13, EOPNOTSUPP }, { 0x1b, EOPNOTSUPP }, { 0x88, EOPNOTSUPP }, { 0xc, EOPNOTSUPP }, { 0x80, EOPNOTSUPP } };
+	struct world w;
+
+	world_init(&w, "linux-6.8", -1, KVM_X86_SW_PROTECTED_VM, PAGES, 0);
+	for (unsigned i = 0; i < RT_ARRAY_SIZE(rows); i++)
+		is(fall(&w, rows[i].mode, CLAMP63, PG), -rows[i].error, "linux-6.8: mode %#x", (unsigned)rows[i].mode);
+	is(fall(&w, 9, 0, 0), -EINVAL, "its range comes first");
+	is(w.err.rule, RULE_FALLOCATE_LENGTH, "which the rule tells");
+	world_fini(&w);
+}
+
 static void test_fallocate_ranges(void)
 {
 	struct world w;
@@ -266,6 +285,7 @@ static void test_identity(void)
 int main(void)
 {
 	test_fallocate_order();
+	old_modes();
 	check_modes("linux-6.12", false);
 	check_modes("linux-6.18", true);
 	check_modes("linux-7.4", true);
