@@ -8,8 +8,7 @@
  *
  *  POISON-1  The list changes under the file lock; readers need none: an entry is the page's
  *	      number plus one, written by a single store.
- *  POISON-2  Whatever opens pages of a view denies the listed ones again before it returns; in other
- *	      processes a conversion to shared does not (this serves tests of error paths, not isolation).
+ *  POISON-2  Whatever opens pages of a view denies the listed ones again before it returns.
  */
 #include "host/engine.h"
 #include "host/peer.h"

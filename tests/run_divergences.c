@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * tests/run_divergences.c - what docs/divergences.md lists, one line each: "name: value"
+ * tests/run_divergences.c - what the first table of docs/divergences.md lists, one line each: "name: value"
  *
  * tests/divergences.t runs it on a real kernel and under gmem: these lines may differ, and do.
  * "outside FD" at the end: the script looks at the descriptor from a process without gmem.
@@ -100,41 +100,12 @@ static void ignored_signal(void)
 	touch_init();
 }
 
-static int store_with_segv_blocked(void *arg)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGSEGV);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGSEGV, SIG_DFL);
-	signal(SIGBUS, SIG_DFL);
-	*(volatile char *)arg = 1;
-	return 0;
-}
-
-/* A private page between shared ones, while SIGSEGV is blocked: the number of the signal that kills. */
-static int blocked_signal(int kvm)
-{
-	int vm = vm_new(kvm, KVM_X86_SW_PROTECTED_VM), fd = gmem_new(vm, 4 * PG, SHAREABLE);
-	char *ptr = map_shared(fd, 4 * PG, 0);
-
-	memset(ptr, 1, 4 * PG);
-	if (set_attr2(fd, PG, PG, KVM_MEMORY_ATTRIBUTE_PRIVATE, NULL))
-		die("to private");
-	return -in_child(store_with_segv_blocked, ptr + PG);
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
 	int kvm = kvm_open(), vm, fd;
 	char *ptr, byte;
 
 	touch_init();
-	if (argc > 1) {
-		note("%d", blocked_signal(kvm));
-		return 0;
-	}
 	vm = vm_new(kvm, 0);
 	fd = gmem_new(vm, 8 * MiB, SHAREABLE);
 	ptr = map_shared(fd, 8 * MiB, 0);

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tests/run_accepted.c - differences of the engines that docs/divergences.md accepts, each as it is
+ *
+ *	run_accepted ENGINE
+ *
+ * The text of a point begins with the entry's name: tests/divergences.t compares the two lists.
+ * A kernel would fail every one of these.
+ */
+#include <dlfcn.h>
+#include <linux/falloc.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "tests/run_inplace.h"
+
+#define PAGES 16
+#define SIZE  (PAGES * PG)
+
+static int kvm, vm;
+static bool is_eg, is_dp;
+
+/* A file of shared pages that hold 'a'. */
+static char *new_file(int *fd)
+{
+	char *ptr;
+
+	*fd = gmem_new(vm, SIZE, SHAREABLE);
+	ptr = map_shared(*fd, SIZE, 0);
+	memset(ptr, 'a', SIZE);
+	return ptr;
+}
+
+static void drop_file(int fd, char *ptr)
+{
+	munmap(ptr, SIZE);
+	close(fd);
+}
+
+/* The number behind "name:" in /proc/self/status. */
+static long status_number(const char *name)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[256];
+	long value = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			value = strtol(line + strlen(name) + 1, NULL, 10);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static int exit_of(pid_t pid)
+{
+	int status;
+
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* Until the process sleeps, which it goes on doing. */
+static void until_asleep(pid_t pid)
+{
+	char path[40], line[256], *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (int seen = 0; seen < 5; usleep(20000)) {
+		FILE *f = fopen(path, "r");
+
+		at = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+		seen = at && at[1] && at[2] == 'S' ? seen + 1 : 0;
+		if (f)
+			fclose(f);
+	}
+}
+
+static int store_with_segv_blocked(void *arg)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGBUS, SIG_DFL);
+	*(volatile char *)arg = 1;
+	return 0;
+}
+
+static void blocked_signal(void)
+{
+	int fd;
+	char *ptr = new_file(&fd);
+
+	if (set_attr2(fd, PG, PG, PRIVATE, NULL))
+		die("to private");
+	is(-in_child(store_with_segv_blocked, ptr + PG), is_eg ? SIGSEGV : SIGBUS,
+	   "blocked-signal: what kills a thread that touches a private page with SIGSEGV blocked");
+	drop_file(fd, ptr);
+}
+
+static void mlock_swap(void)
+{
+	int fd;
+	char *ptr = new_file(&fd);
+	long before = status_number("VmLck:");
+
+	is(mlock(ptr, SIZE), 0, "mlock-swap: mlock");
+	fails(madvise(ptr, PG, MADV_DONTNEED), EINVAL, "mlock-swap: the memory counts as locked");
+	is(status_number("VmLck:") - before, is_dp ? (long)SIZE / 1024 : 0, "mlock-swap: but only dp has it locked (KiB)");
+	drop_file(fd, ptr);
+}
+
+static void stopped_peer(void)
+{
+	uint64_t where = 0;
+	int fd, status, ret;
+	char *ptr = new_file(&fd);
+	pid_t pid = fork();
+
+	if (!pid) {
+		touch(ptr, -1);
+		raise(SIGSTOP);
+		_exit(touch(ptr + 3 * PG, -1).sig);
+	}
+	waitpid(pid, &status, WUNTRACED);
+	errno = 0;
+	ret = set_attr2(fd, 3 * PG, 2 * PG, PRIVATE, &where);
+	ok(ret == -1 && errno == EAGAIN && where == 3 * PG, "stopped-peer: EAGAIN with the lowest offset (%d, %s)", ret,
+	   strerror(errno));
+	is_shared(ptr + 3 * PG, 'a', "stopped-peer: its page");
+	is(set_attr2(fd, 3 * PG, PG, SHARED, NULL), 0, "stopped-peer: to shared needs nobody");
+	kill(pid, SIGCONT);
+	is(exit_of(pid), 0, "stopped-peer: the peer reads it when it goes on");
+	is(set_attr2(fd, 3 * PG, 2 * PG, PRIVATE, NULL), 0, "stopped-peer: then the conversion is done");
+	drop_file(fd, ptr);
+}
+
+static void poison_heal(void)
+{
+	int (*strike)(int, uint64_t), fd;
+	char *ptr = new_file(&fd);
+
+	*(void **)&strike = dlsym(RTLD_DEFAULT, "gmem_test_poison");
+	if (!strike)
+		die("no hook");
+	strike(fd, 0);
+	is(touch(ptr, -1).code, BUS_MCEERR_AR, "poison-heal: a struck page is refused");
+	is(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PG), 0, "poison-heal: it is punched");
+	is_shared(ptr, 0, "poison-heal: the mapping that had it");
+	drop_file(fd, ptr);
+}
+
+/* A child of which libc knows nothing; it may use what needs no libc. */
+static pid_t raw_fork(void)
+{
+	long pid;
+
+	__asm__ volatile("syscall" : "=a"(pid) : "a"(SYS_fork) : "rcx", "r11", "memory");
+	return (pid_t)pid;
+}
+
+static char *raw_mmap(char *at)
+{
+	register long r10 __asm__("r10") = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+	register long r8 __asm__("r8") = -1;
+	register long r9 __asm__("r9") = 0;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(SYS_mmap), "D"(at), "S"(PG), "d"(PROT_READ | PROT_WRITE), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return (char *)ret;
+}
+
+static int child_maps_there(int fd, char *ptr)
+{
+	char *place = raw_mmap(ptr);
+
+	if (place != ptr)
+		return 1;
+	*place = 'm';
+	/* The first call that gmem sees sets the child up. */
+	if (set_attr2(fd, PG, PG, PRIVATE, NULL))
+		return 2;
+	if (*place != 'm')
+		return 3;
+	return touch(ptr + 2 * PG, -1).sig ? 42 : 4;
+}
+
+static int child_touches(char *ptr)
+{
+	return touch(ptr, -1).value == 'a' && touch(ptr + PG, -1).sig == SIGBUS ? 42 : 1;
+}
+
+static void raw_forks(void)
+{
+	int fd;
+	char *ptr = new_file(&fd);
+	pid_t pid;
+
+	set_attr2(fd, PG, PG, PRIVATE, NULL);
+	pid = raw_fork();
+	if (!pid)
+		_exit(child_touches(ptr));
+	is(exit_of(pid), 42, "raw-fork: a child gets its views when it touches one");
+	pid = raw_fork();
+	if (!pid)
+		_exit(child_maps_there(fd, ptr));
+	is(exit_of(pid), 42, "raw-fork: what it maps there before stays, and the view is lost");
+	drop_file(fd, ptr);
+}
+
+static int send_fd(int sock, int fd)
+{
+	char byte = 0, space[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
+}
+
+static int receive_fd(int sock)
+{
+	char byte, space[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
+	int fd = -1;
+
+	if (recvmsg(sock, &msg, 0) == 1 && CMSG_FIRSTHDR(&msg))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+/* Converts a page of the file that it gets, whenever the parent has fallen asleep. */
+static int converts_while_asleep(int sock, pid_t parent)
+{
+	int fd = receive_fd(sock);
+
+	for (uint64_t page = 1; page <= 2; page++) {
+		until_asleep(parent);
+		if (set_attr2(fd, page * PG, PG, PRIVATE, NULL))
+			return 1;
+		if (write(sock, "", 1) != 1)
+			return 2;
+	}
+	return 42;
+}
+
+/* Whether the sleep ended before its time, when the other has converted. */
+static bool sleep_is_cut_short(int sock)
+{
+	struct timespec nap = { .tv_sec = 2 };
+	bool cut = nanosleep(&nap, NULL) == -1 && errno == EINTR;
+	char byte;
+
+	return read(sock, &byte, 1) == 1 && cut;
+}
+
+static void peer_signal(void)
+{
+	int fd, sock[2];
+	pid_t parent = getpid(), pid;
+	char *ptr;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sock))
+		die("socketpair");
+	pid = fork();
+	if (!pid)
+		_exit(converts_while_asleep(sock[1], parent));
+	ptr = new_file(&fd);
+	send_fd(sock[0], fd);
+	is(sleep_is_cut_short(sock[0]), true, "peer-signal: SIGURG ends the sleep of a process that is asked to help");
+	is(sleep_is_cut_short(sock[0]), false, "peer-signal: once");
+	is(exit_of(pid), 42, "peer-signal: the other has converted");
+	is(touch(ptr + PG, -1).sig, SIGBUS, "peer-signal: which holds here");
+	close(sock[0]);
+	close(sock[1]);
+	drop_file(fd, ptr);
+}
+
+static void kept_environment(void)
+{
+	FILE *f;
+
+	unsetenv("LD_PRELOAD");
+	is(system(":"), 0, "kept-environment: system(3)");
+	ok(getenv("LD_PRELOAD") != NULL, "kept-environment: leaves LD_PRELOAD in the caller's environment");
+	unsetenv("LD_PRELOAD");
+	f = popen(":", "r");
+	ok(f && pclose(f) == 0 && getenv("LD_PRELOAD"), "kept-environment: popen(3), too");
+}
+
+int main(int argc, char **argv)
+{
+	const char *engine = argc > 1 ? argv[1] : "";
+
+	vm = inplace_vm(&kvm);
+	is_eg = !strcmp(engine, "eg");
+	is_dp = !strcmp(engine, "dp");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	blocked_signal();
+	mlock_swap();
+	skip(1, "guard-window: a race of the kernel with its own reclaim, which cannot be provoked at will");
+	stopped_peer();
+	poison_heal();
+	raw_forks();
+	peer_signal();
+	kept_environment();
+	return done_testing();
+}
