@@ -78,6 +78,10 @@ void dev_msr_filter_fini(struct dev_vm *vm);
 void dev_dirty_mark(struct dev_vcpu *v, const struct core_slot *slot, u64 gpa);
 bool dev_dirty_ring_full(const struct dev_vcpu *v);
 
+/* device/stuck.c: the thread's own signal handler, which has put a signal off */
+struct dev_thread;
+void dev_stuck_signal(struct dev_thread *thread, const struct dev_fault_context *context);
+
 /* device/coalesced.c */
 bool dev_coalesce(struct dev_vcpu *v, u64 addr, const void *data, unsigned len, bool pio);
 

@@ -42,6 +42,18 @@ long dev_vcpu_translate(struct dev_object *obj, u64 arg, void *copy, struct core
 	return rt_copy_out(arg, t, sizeof(*t));
 }
 
+/* A touch sleeps where a signal wakes it (device/stuck.c); madvise(2) would sleep on.  Whatever else fails, it says. */
+static int touch(struct dev_thread *thread, const u8 *host)
+{
+	char byte;
+
+	thread->touching = true;
+	if (!thread->deferred)
+		rt_user_copy(&byte, host, 1);
+	thread->touching = false;
+	return thread->deferred ? -EINTR : 0;
+}
+
 /* Populate one page; the caller has resolved it and holds no lock: it may take long. */
 static int populate(const struct core_place *place, u8 *host)
 {
@@ -65,7 +77,7 @@ static int annotate(struct dev_vcpu *v, u64 gpa, const struct core_place *place,
 	return ret;
 }
 
-static int pre_fault_page(struct dev_vcpu *v, u64 gpa)
+static int pre_fault_page(struct dev_vcpu *v, struct dev_thread *thread, u64 gpa)
 {
 	struct core_place place;
 	u8 *host = NULL;
@@ -89,7 +101,11 @@ static int pre_fault_page(struct dev_vcpu *v, u64 gpa)
 	case CORE_BACKING_HVA:
 		break;
 	}
-	ret = populate(&place, host);
+	ret = touch(thread, host);
+	if (ret == 0)
+		ret = populate(&place, host);
+	else
+		v->run->exit_reason = KVM_EXIT_INTR;
 	if (ret != -EHWPOISON || !dev_config.memory_error)
 		return ret;
 	/* As in KVM_RUN: by a signal. */
@@ -106,7 +122,7 @@ static long pre_fault_pages(struct dev_vcpu *v, struct kvm_pre_fault_memory *ran
 	if (!thread)
 		return -ENOMEM;
 	while (ret == 0 && range->size) {
-		ret = thread->deferred ? -EINTR : pre_fault_page(v, range->gpa);
+		ret = thread->deferred ? -EINTR : pre_fault_page(v, thread, range->gpa);
 		if (ret < 0)
 			break;
 		range->gpa += RT_PAGE_SIZE;

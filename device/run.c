@@ -451,7 +451,7 @@ long dev_vcpu_run(struct dev_object *obj, u64 arg, struct core_err *err)
 
 /* ---- the overlay's signal entry ---- */
 
-bool dev_vcpu_defers(void)
+bool dev_vcpu_defers(const struct dev_fault_context *context)
 {
 	struct dev_thread *thread = dev_thread_here();
 	struct dev_vcpu *v;
@@ -465,6 +465,7 @@ bool dev_vcpu_defers(void)
 		atomic_fetch_add(&v->wake, 1);
 		cpu_kick(v->cpu, CPU_STOP);
 	}
+	dev_stuck_signal(thread, context);
 	return true;
 }
 

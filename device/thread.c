@@ -85,6 +85,8 @@ struct dev_thread *dev_thread_enter(void)
 
 void dev_thread_leave(struct dev_thread *thread)
 {
+	if (thread->timer)
+		dev_stuck_leave(thread);
 	thread->deferred = false;
 	atomic_store(&thread->word, thread->word & ~THREAD_RUNS);
 }
@@ -92,7 +94,9 @@ void dev_thread_leave(struct dev_thread *thread)
 void dev_thread_forked(void)
 {
 	for (u32 i = 0; i < TABLE_SIZE; i++) {
-		if (table[i].word)
-			table[i].word = 0;
+		if (!table[i].word)
+			continue;
+		table[i].word = 0;
+		table[i].timer = 0;
 	}
 }

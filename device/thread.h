@@ -17,6 +17,8 @@ struct dev_thread {
 	_Atomic u64 word; /* identity and flags */
 	struct dev_vcpu *_Atomic vcpu; /* whose mutex it holds */
 	_Atomic bool deferred; /* a signal waits */
+	_Atomic bool touching; /* memory of the program that KVM_PRE_FAULT_MEMORY populates */
+	_Atomic s32 timer;     /* id + 1; see device/stuck.c */
 };
 
 void dev_thread_init(void);
@@ -25,6 +27,8 @@ struct dev_thread *dev_thread_enter(void);
 void dev_thread_leave(struct dev_thread *thread);
 /* This thread's entry when it is in KVM_RUN, else NULL; async-signal-safe. */
 struct dev_thread *dev_thread_here(void);
+/* Its timer ends; device/stuck.c. */
+void dev_stuck_leave(struct dev_thread *thread);
 /* In a forked child, where nobody is. */
 void dev_thread_forked(void);
 

@@ -122,11 +122,17 @@ struct dev_vcpu *dev_vcpu_by_id(struct dev_vm *vm, u32 id);
 /* The overlay's signal entry.  All are async-signal-safe. */
 struct dev_fault_context {
 	u64 *rip, *rsp, *rdi, *rsi, *eflags;
+	const u64 *gregs; /* r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp: as in struct sigcontext */
 };
 /* A fault at addr on this thread: true when it was the guest's and the context has been changed. */
 bool dev_vcpu_fault(u64 addr, bool poison, const struct dev_fault_context *context);
-/* True when this thread is in KVM_RUN, which returns now: a signal has to wait for that. */
-bool dev_vcpu_defers(void);
+/*
+ * True when this thread is in KVM_RUN, which returns now: a signal has to wait for that.  An access of guest
+ * memory that was interrupted is given up: the context may have been changed.
+ */
+bool dev_vcpu_defers(const struct dev_fault_context *context);
+/* A DEV_VCPU_SIGNAL of a timer, with its pointer: true when it is ours. */
+bool dev_vcpu_tick(const void *pointer, const struct dev_fault_context *context);
 /* A DEV_VCPU_SIGNAL with this code is ours: the thread is asked to stop although it may sleep in a page fault. */
 #define DEV_VCPU_SIGNAL 7 /* SIGBUS: never blocked where a guest runs */
 #define DEV_VCPU_CODE	(-61)

@@ -365,12 +365,22 @@ static bool ignored(int signo)
 	return handler == SIG_IGN_ || (handler == SIG_DFL_ && (signo == HOST_PEER_SIGNAL || signo == SIGCHLD));
 }
 
+static void context_of(struct ucontext *uc, struct dev_fault_context *ret)
+{
+	struct sigcontext *c = &uc->uc_mcontext;
+
+	*ret = (struct dev_fault_context){ (u64 *)&c->rip, (u64 *)&c->rsp, (u64 *)&c->rdi, (u64 *)&c->rsi,
+					   (u64 *)&c->eflags, (const u64 *)&c->r8 };
+}
+
 /* Sent by kill(2) and the like. */
 static u64 deliver_sent(int signo, siginfo_t *info, struct ucontext *uc)
 {
+	struct dev_fault_context context;
 	u64 handler;
 
-	if (!ignored(signo) && dev_vcpu_defers()) {
+	context_of(uc, &context);
+	if (!ignored(signo) && dev_vcpu_defers(&context)) {
 		put_off(signo, info, uc);
 		return 0;
 	}
@@ -463,14 +473,6 @@ static void classify(int signo, const siginfo_t *info, struct host_fault *ret)
 	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0, 0);
 }
 
-static void context_of(struct ucontext *uc, struct dev_fault_context *ret)
-{
-	struct sigcontext *c = &uc->uc_mcontext;
-
-	*ret = (struct dev_fault_context){ (u64 *)&c->rip, (u64 *)&c->rsp, (u64 *)&c->rdi, (u64 *)&c->rsi,
-					   (u64 *)&c->eflags };
-}
-
 /* A vCPU touched what cannot be touched: KVM_RUN ends with an error instead. */
 static bool guest_fault(int signo, const siginfo_t *info, struct ucontext *uc, const struct host_fault *fault)
 {
@@ -498,6 +500,11 @@ u64 ov_signal_decide(int signo, siginfo_t *info, struct ucontext *uc)
 		context_of(uc, &context);
 		dev_vcpu_aborts((u64)(uintptr_t)info->si_ptr, &context);
 		return 0;
+	}
+	if (signo == DEV_VCPU_SIGNAL && info->si_code == SI_TIMER) {
+		context_of(uc, &context);
+		if (dev_vcpu_tick(info->si_ptr, &context))
+			return 0;
 	}
 	if (info->si_code <= 0 || (signo != SIGSEGV && signo != SIGBUS))
 		return deliver_sent(signo, info, uc);

@@ -27,9 +27,14 @@ __asm__(".text\n"
 	"	ret\n"
 	".size rt_user_copy, .-rt_user_copy\n");
 
+bool rt_user_copies(u64 rip)
+{
+	return rip == (u64)(uintptr_t)rt_user_copy_insn;
+}
+
 bool rt_user_fixup(u64 *rip)
 {
-	if (*rip != (u64)(uintptr_t)rt_user_copy_insn)
+	if (!rt_user_copies(*rip))
 		return false;
 	*rip = (u64)(uintptr_t)rt_user_copy_done;
 	return true;

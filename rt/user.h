@@ -16,9 +16,10 @@ size_t rt_user_copy(void *dst, const void *src, size_t n);
 
 /*
  * For a SIGSEGV or SIGBUS handler: if *rip is the copy's instruction, let it
- * continue at its end and return true.
+ * continue at its end and return true.  rt_user_copies(): whether it is.
  */
 bool rt_user_fixup(u64 *rip);
+bool rt_user_copies(u64 rip);
 
 /* 0 or -EFAULT; addresses as the program passes them. */
 int rt_copy_in(void *dst, u64 src, size_t n);

@@ -80,7 +80,7 @@ static void on_signal(int signo, siginfo_t *info, void *ctx)
 {
 	greg_t *g = ((ucontext_t *)ctx)->uc_mcontext.gregs;
 	const struct dev_fault_context c = { (u64 *)&g[REG_RIP], (u64 *)&g[REG_RSP], (u64 *)&g[REG_RDI],
-					     (u64 *)&g[REG_RSI], (u64 *)&g[REG_EFL] };
+					     (u64 *)&g[REG_RSI], (u64 *)&g[REG_EFL], (u64 *)g };
 
 	if (signo == DEV_VCPU_SIGNAL && info->si_code == DEV_VCPU_CODE) {
 		dev_vcpu_aborts((u64)(uintptr_t)info->si_ptr, &c);
