@@ -14,6 +14,12 @@ while read -r profiles command; do
 	guest_memfd_test | set_memory_region_test | pre_fault_memory_test | x86/private_mem_*) continue ;;
 	# kselftest_forks.t
 	hardware_disable_test) continue ;;
+	*' -u '*)
+		if "$gmem" doctor | grep -q '^note *userfaultfd'; then
+			skip "$command: userfaultfd(2) is refused here"
+			continue
+		fi
+		;;
 	esac
 	SELFTEST_TIMEOUT=60 selftest "linux-${profiles%%,*}" "$best" $command
 done <"$work/list"

@@ -237,13 +237,14 @@ static void test_apic_timer(void)
 
 	ok(run_from(&g, guest_apic, 50, 0x20000 | VECTOR, 4000000), "a periodic timer ends 50 halts");
 	t = seconds() - t;
-	ok(t > 0.19 && t < 0.6, "... one each 4 ms (%.3f s)", t);
+	/* Not earlier: later is what a busy machine makes of it. */
+	ok(t > 0.19, "... one each 4 ms (%.3f s)", t);
 	ok(cpu_seconds() - cpu < 0.1, "... and none busy (%.3f s)", cpu_seconds() - cpu);
 	t = seconds();
 	ok(run_from(&g, guest_halt, 20, 0, 0), "it goes on");
 	ok(run_from(&g, guest_spin, 20, 0, 0), "... and interrupts a running guest");
 	t = seconds() - t;
-	ok(t > 0.15 && t < 0.5, "... each 4 ms (%.3f s)", t);
+	ok(t > 0.15, "... each 4 ms (%.3f s)", t);
 	ok(run_from(&g, guest_apic, 1, VECTOR, 20000000), "one shot");
 	ok(run_from(&g, guest_deadline, 1, 0, 0), "TSC deadline");
 	guest_free(&g);
