@@ -409,6 +409,20 @@ static void test_flags(void)
 	}
 }
 
+/* What does not exist is not found, however far away. */
+static void test_unknown_spaces(void)
+{
+	struct world w;
+
+	world_init(&w, "linux-7.3", -1, KVM_X86_DEFAULT_VM, 0);
+	is(set_plain(&w, 1 << 16, 0, 0, PG, HVA), 0, "a slot of the second address space");
+	ok(core_memslot_by_id(&w.vm, 1 << 16) && core_memslot_by_gpa(&w.vm, 1, 0), "is found in it");
+	ok(!core_memslot_by_id(&w.vm, 2 << 16) && !core_memslot_by_gpa(&w.vm, 2, 0), "and not in a third");
+	ok(!core_memslot_by_id(&w.vm, 0xffffU << 16) && !core_memslot_by_gpa(&w.vm, 0xffff, 0), "nor in the 65536th");
+	ok(!core_memslot_by_id(&w.vm, 32764) && !core_memslot_by_id(&w.vm, 0xffff), "ids end with 32763");
+	is(world_fini(&w), 0, "no memory is left");
+}
+
 /* Two address spaces with SMM, one where there is private memory. */
 static void test_address_spaces(void)
 {
@@ -632,6 +646,7 @@ int main(void)
 	test_limits();
 	test_flags();
 	test_address_spaces();
+	test_unknown_spaces();
 	test_dirty_log();
 	test_no_memory();
 	test_random();
