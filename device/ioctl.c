@@ -110,13 +110,16 @@ static long handle(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *er
 {
 	u64 copy[COPY_MAX / sizeof(u64)];
 	const struct ioctl_entry *entry;
+	long ret;
 
 	entry = find_entry(obj, cmd);
 	if (!entry)
 		return core_refuse(err, unknown_rule(obj->kind, cmd), 0, "command", cmd, 0);
 	if (entry->copy && rt_copy_in(copy, arg, entry->copy) < 0)
 		return core_refuse(err, RULE_ARGUMENT_READ, 0, "argument", arg, entry->copy);
-	return entry->handler(obj, arg, copy, err);
+	ret = entry->handler(obj, arg, copy, err);
+	/* Whatever was to get a descriptor. */
+	return ret == -EMFILE ? core_refuse(err, RULE_NO_FD, 0, "command", cmd, 0) : ret;
 }
 
 long dev_ioctl(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *err)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -315,6 +316,68 @@ static void test_vcpu_events(void)
 	close(vm);
 }
 
+static void test_msr_filter(void)
+{
+	int vm = new_vm(0);
+	struct kvm_msr_filter filter = { .flags = 2 };
+
+	refusal(vm, KVM_X86_SET_MSR_FILTER, &filter, MSR_FILTER_FLAGS, EINVAL, "an unknown flag");
+	filter.flags = KVM_MSR_FILTER_DEFAULT_DENY;
+	refusal(vm, KVM_X86_SET_MSR_FILTER, &filter, MSR_FILTER_FLAGS, EINVAL, "all denied, without a range");
+	filter = (struct kvm_msr_filter){ .ranges = { { .flags = 4, .nmsrs = 1 } } };
+	refusal(vm, KVM_X86_SET_MSR_FILTER, &filter, MSR_FILTER_RANGE, EINVAL, "an unknown flag of a range");
+	filter.ranges[0] = (struct kvm_msr_filter_range){ .flags = 1, .nmsrs = KVM_MSR_FILTER_MAX_BITMAP_SIZE * 8 + 1 };
+	refusal(vm, KVM_X86_SET_MSR_FILTER, &filter, MSR_FILTER_RANGE, EINVAL, "a range of more MSRs than there may be bits");
+	filter.ranges[0] = (struct kvm_msr_filter_range){ .flags = 1, .nmsrs = 64, .bitmap = (u64)(uintptr_t)hole };
+	refusal(vm, KVM_X86_SET_MSR_FILTER, &filter, ARGUMENT_READ, EFAULT, "bits that are not there");
+	close(vm);
+}
+
+static void test_vcpu_settings(void)
+{
+	int vm = new_vm(0), cpu;
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .flags = 1 };
+	struct kvm_device_attr attr = { .group = 9 };
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry;
+	} cpuid = { .head = { .nent = 1 }, .entry = { .function = 0x80000008, .eax = 0xffff } };
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { .head = { .nmsrs = 1 }, .entry = { .index = 0x1b, .data = 0xfee00d00 } };
+	struct kvm_lapic_state lapic;
+
+	is(call(vm, KVM_CREATE_IRQCHIP, NULL), 0, "a controller");
+	is(enable(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS), 0, "with 32-bit ids");
+	cpu = new_vcpu(vm);
+	refusal(cpu, KVM_ENABLE_CAP, &cap, VCPU_ENABLE_CAP, EINVAL, "a flag");
+	cap = (struct kvm_enable_cap){ .cap = KVM_CAP_EXIT_HYPERCALL };
+	refusal(cpu, KVM_ENABLE_CAP, &cap, VCPU_ENABLE_CAP, EINVAL, "a capability of VMs");
+	refusal(cpu, KVM_HAS_DEVICE_ATTR, &attr, VCPU_ATTRIBUTE, ENXIO, "a group that is not there");
+	refusal(cpu, KVM_SET_CPUID2, &cpuid, CPUID_LEGAL, EINVAL, "255 bits of virtual addresses");
+	cpuid.entry = (struct kvm_cpuid_entry2){ .function = 1, .ecx = 1 << 21 };
+	is(call(cpu, KVM_SET_CPUID2, &cpuid), 0, "a CPU that has an x2APIC");
+	is(call(cpu, KVM_SET_MSRS, &msrs), 1, "in its mode");
+	is(call(cpu, KVM_GET_LAPIC, &lapic), 0, "the local APIC");
+	lapic.regs[0x20]++;
+	refusal(cpu, KVM_SET_LAPIC, &lapic, LAPIC_ID, EINVAL, "another vCPU's id");
+	close(cpu);
+	close(vm);
+}
+
+static void test_no_fd(void)
+{
+	struct rlimit old, none;
+
+	getrlimit(RLIMIT_NOFILE, &old);
+	none = old;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	refusal(kvm_fd, KVM_CREATE_VM, NULL, NO_FD, EMFILE, "a VM without a descriptor");
+	setrlimit(RLIMIT_NOFILE, &old);
+}
+
 /* What the overlay's handler does about pointers that cannot be read. */
 static void on_fault(int sig, siginfo_t *info, void *ctx)
 {
@@ -349,5 +412,8 @@ int main(void)
 	test_ioeventfd();
 	test_vcpu_state();
 	test_vcpu_events();
+	test_msr_filter();
+	test_vcpu_settings();
+	test_no_fd();
 	return done_testing();
 }
