@@ -152,6 +152,10 @@ oracle-host: all
 oracle-kernel: all $(O)/oracle/gmem $(O)/oracle/init
 	tests/oracle.sh $(O) built $(SERIES)
 
+# Guests on the real KVM of a kernel in QEMU: minutes (docs/real-cpu.md).
+check-real-cpu: all
+	tests/real_cpu_qemu.sh $(O)
+
 # Manual pages: two are written, two are made from the tables in the command.
 MAN := man/gmem.1 man/gmem.7 $(O)/man/gmem-rules.7 $(O)/man/gmem-profiles.7
 man: $(MAN)
@@ -181,5 +185,5 @@ clean:
 	rm -rf $(O)
 
 .PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz coverage coverage-tests \
-	mutate bench readme-speed oracle oracle-host oracle-kernel clean
+	mutate bench check-real-cpu readme-speed oracle oracle-host oracle-kernel clean
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -23,6 +23,7 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/program.h"
+#include "cli/real_cpu.h"
 #include "host/host.h"
 #include "uapi/kvm.h"
 
@@ -250,6 +251,16 @@ static void check_kvm(struct findings *f)
 		found(f, "/dev/kvm", INFO, "cannot be opened: %s; gmem run does not need it", strerror(errno));
 }
 
+static void check_cpu(struct findings *f)
+{
+	char why[REAL_CPU_WHY];
+
+	if (real_cpu_fit(why))
+		found(f, "CPU for guests", OK, "the software vCPU; the real KVM is fit, too, and faster: gmem run --cpu kvm");
+	else
+		found(f, "CPU for guests", OK, "the software vCPU; the real KVM is not fit: %s", why);
+}
+
 static void check_preload(struct findings *f)
 {
 	char path[PATH_MAX];
@@ -309,6 +320,7 @@ static int doctor(const struct verb *verb, int argc, char **argv)
 	check_lease(&findings);
 	check_seccomp(&findings);
 	check_kvm(&findings);
+	check_cpu(&findings);
 	check_preload(&findings);
 	for (unsigned i = 0; i < findings.count; i++)
 		fit = fit && findings.checks[i].level != BAD;

@@ -20,6 +20,7 @@
 #include "cli/cli.h"
 #include "cli/kernel.h"
 #include "cli/program.h"
+#include "cli/real_cpu.h"
 #include "host/host.h"
 
 #define ENTRIES_MAX 16
@@ -38,7 +39,7 @@ static const struct option options[] = {
 	{ OPTION_TEXT, "vm-types", FIELD(kernel.vm_types), "LIST", "further VM types: sev,sev-es,snp,tdx" },
 	{ OPTION_TEXT, "module-param", FIELD(kernel.module_param), "NAME=N", "gmem_in_place_conversion=0 or 1" },
 	{ OPTION_TEXT, "engine", FIELD(engine), "NAME", "how private pages are enforced (gmem doctor); default auto" },
-	{ OPTION_TEXT, "cpu", FIELD(cpu), "CPU", "what runs guest code: soft, the software vCPU (default: auto, the same)" },
+	{ OPTION_TEXT, "cpu", FIELD(cpu), "CPU", "what runs guest code: soft, the software vCPU (auto, the same), or kvm, the real one" },
 	{ OPTION_FLAG, "explain", FIELD(explain), NULL, "tell about every refused call and private touch" },
 	{ OPTION_TEXT, "report-file", FIELD(report_file), "FILE", "explain into FILE instead of standard error" },
 	{ OPTION_FLAG, "summary", FIELD(summary), NULL, "tell at the end what was served and refused" },
@@ -84,7 +85,8 @@ static void describe_kernel(struct environment *env, const struct kernel *kernel
 static void forget_outer_run(void)
 {
 	static const char *const names[] = { "GMEM_PROFILE", "GMEM_SHAPE",   "GMEM_VM_TYPES",	    "GMEM_IN_PLACE",  "GMEM_ENGINE",
-					     "GMEM_BROKER",  "GMEM_EXPLAIN", "GMEM_ALLOW_UNSERVED", "GMEM_SHAPE_HOST" };
+					     "GMEM_BROKER",  "GMEM_EXPLAIN", "GMEM_ALLOW_UNSERVED", "GMEM_SHAPE_HOST",
+					     "GMEM_CPU" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unsetenv(names[i]);
@@ -134,6 +136,22 @@ static int check_engine(const struct verb *verb, const char *engine)
 		return EXIT_GMEM;
 	}
 	return options_error(&verb->usage, "there is no engine %s", engine);
+}
+
+/* The real KVM is taken when it is asked for: what it does differently is the user's to know (gmem doctor). */
+static int choose_cpu(const struct verb *verb, const char *cpu, bool *real)
+{
+	char why[REAL_CPU_WHY];
+
+	*real = cpu && !strcmp(cpu, "kvm");
+	if (!*real)
+		return !cpu || !strcmp(cpu, "auto") || !strcmp(cpu, "soft") ?
+			       0 :
+			       options_error(&verb->usage, "--cpu is auto, soft or kvm, not %s", cpu);
+	if (real_cpu_fit(why))
+		return 0;
+	complain("--cpu kvm: %s", why);
+	return EXIT_GMEM;
 }
 
 static int open_report(const struct run_options *o, struct report *report)
@@ -244,12 +262,12 @@ static int prepare(const struct verb *verb, const struct run_options *o, const c
 	static struct kernel kernel;
 	static char object[PATH_MAX];
 	char why[KERNEL_WHY];
+	bool real_cpu;
 	int ret;
 
-	if (o->cpu && !strcmp(o->cpu, "kvm"))
-		return options_error(&verb->usage, "--cpu kvm: the real KVM cannot serve as CPU in this version");
-	if (o->cpu && strcmp(o->cpu, "auto") != 0 && strcmp(o->cpu, "soft") != 0)
-		return options_error(&verb->usage, "--cpu is auto or soft, not %s", o->cpu);
+	ret = choose_cpu(verb, o->cpu, &real_cpu);
+	if (ret)
+		return ret;
 	if (kernel_init(&kernel, &o->kernel, why) < 0)
 		return options_error(&verb->usage, "%s", why);
 	ret = check_engine(verb, o->engine);
@@ -280,6 +298,8 @@ static int prepare(const struct verb *verb, const struct run_options *o, const c
 	}
 
 	describe_kernel(env, &kernel);
+	if (real_cpu)
+		set(env, "GMEM_CPU", "kvm");
 	set(env, "GMEM_ENGINE", o->engine ? o->engine : "auto");
 	set(env, "GMEM_BROKER", broker->name);
 	if (report->explain || o->summary)

@@ -144,3 +144,12 @@ u64 core_vm_attributes(const struct core_vm *vm, u64 gfn)
 
 	return at < vm->attrs->nr && vm->attrs->runs[at].first <= gfn ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
 }
+
+u64 core_vm_attributes_end(const struct core_vm *vm, u64 gfn)
+{
+	unsigned at = first_ending_above(vm->attrs, gfn);
+
+	if (at == vm->attrs->nr)
+		return ~0ULL;
+	return vm->attrs->runs[at].first <= gfn ? vm->attrs->runs[at].end : vm->attrs->runs[at].first;
+}

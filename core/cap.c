@@ -232,6 +232,19 @@ int core_vm_cap(const struct core_vm *vm, u32 cap)
 	return core_cap(vm->sys, (int)vm->type, cap);
 }
 
+bool core_cap_decided(u32 cap)
+{
+	switch (cap) {
+#define CAP(id, nature, answer) case KVM_CAP_##id:
+#define CAP_OTHER(id, answer)
+#include "core/cap.def"
+#undef CAP
+#undef CAP_OTHER
+		return true;
+	}
+	return false;
+}
+
 const struct core_cap_info core_caps[] = {
 #define CAP(id, nature, answer) { KVM_CAP_##id, "KVM_CAP_" #id, CORE_CAP_##nature },
 #define CAP_OTHER(id, answer)

@@ -82,6 +82,9 @@ bool core_shape_parse(struct core_shape *shape, const char *text);
 /* KVM_CHECK_EXTENSION of /dev/kvm (CORE_SCOPE_DEVICE) or of a VM of that type; unknown capabilities are 0. */
 int core_cap(const struct core_sys *sys, int scope, u32 cap);
 
+/* Whether it is decided by the profile, whatever the CPU is. */
+bool core_cap_decided(u32 cap);
+
 /* One row per capability that gmem decides, for `gmem caps`. */
 enum core_cap_nature { CORE_CAP_BOOL, CORE_CAP_COUNT, CORE_CAP_VM_TYPE_MASK, CORE_CAP_ATTRIBUTE_MASK, CORE_CAP_FLAG_MASK,
 		       CORE_CAP_FEATURE_MASK, CORE_CAP_HYPERCALL_MASK };

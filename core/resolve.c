@@ -62,6 +62,27 @@ void core_resolve(const struct core_vm *vm, unsigned space, u64 gpa, bool write,
 	resolve_hva(slot, gpa, write, ret);
 }
 
+u64 core_resolve_run(const struct core_vm *vm, unsigned space, u64 gpa, u64 limit, struct core_place *ret)
+{
+	const struct core_slot *next;
+	u64 end = limit, gfns;
+
+	core_resolve(vm, space, gpa, false, ret);
+	if (core_type_has_private(vm->type) && !vm->sys->in_place) {
+		gfns = core_vm_attributes_end(vm, gpa >> RT_PAGE_SHIFT);
+		if (gfns < end >> RT_PAGE_SHIFT)
+			end = gfns << RT_PAGE_SHIFT;
+	}
+	if (ret->slot) {
+		end = rt_min(end, ret->slot->gpa + ret->slot->size);
+		if (ret->backing == CORE_BACKING_FILE)
+			end = rt_min(end, gpa + ret->slot->file->size - (ret->page << RT_PAGE_SHIFT));
+		return end;
+	}
+	next = core_memslot_next(vm, space, gpa);
+	return next ? rt_min(end, next->gpa) : end;
+}
+
 void core_resolve_own(const struct core_vm *vm, unsigned space, u64 gpa, bool write, struct core_place *ret)
 {
 	const struct core_slot *slot = core_memslot_by_gpa(vm, space, gpa);

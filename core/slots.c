@@ -138,7 +138,7 @@ const struct core_slot *core_memslot_by_id(const struct core_vm *vm, u32 id)
 	return core_slots_find(vm, id);
 }
 
-const struct core_slot *core_memslot_by_gpa(const struct core_vm *vm, unsigned address_space, u64 gpa)
+const struct core_slot *core_memslot_next(const struct core_vm *vm, unsigned address_space, u64 gpa)
 {
 	const struct core_slot_space *space;
 	unsigned at;
@@ -147,5 +147,12 @@ const struct core_slot *core_memslot_by_gpa(const struct core_vm *vm, unsigned a
 		return NULL;
 	space = &vm->slots->space[address_space];
 	at = first_ending_above(space, gpa);
-	return at < space->nr && space->by_gpa[at]->gpa <= gpa ? space->by_gpa[at] : NULL;
+	return at < space->nr ? space->by_gpa[at] : NULL;
+}
+
+const struct core_slot *core_memslot_by_gpa(const struct core_vm *vm, unsigned address_space, u64 gpa)
+{
+	const struct core_slot *slot = core_memslot_next(vm, address_space, gpa);
+
+	return slot && slot->gpa <= gpa ? slot : NULL;
 }

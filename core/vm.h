@@ -115,6 +115,8 @@ int core_memslot_set(struct core_vm *vm, const struct kvm_userspace_memory_regio
 		     core_file_lookup *lookup, void *ctx, struct core_slot_effect *effect, struct core_err *err);
 const struct core_slot *core_memslot_by_id(const struct core_vm *vm, u32 id);
 const struct core_slot *core_memslot_by_gpa(const struct core_vm *vm, unsigned address_space, u64 gpa);
+/* The first slot that ends above gpa, or NULL. */
+const struct core_slot *core_memslot_next(const struct core_vm *vm, unsigned address_space, u64 gpa);
 /* The slot that a page of this file is bound to, or NULL. */
 const struct core_slot *core_file_slot(const struct core_file *file, u64 page);
 /* Checks of KVM_GET_DIRTY_LOG up to the copy: the bitmap's size in bytes in *bytes. */
@@ -124,6 +126,8 @@ int core_dirty_log_check(const struct core_vm *vm, u32 slot, u64 *bytes, struct 
 bool core_vm_has_attributes_ioctl(const struct core_vm *vm);
 int core_vm_set_attributes(struct core_vm *vm, const struct kvm_memory_attributes *args, struct core_err *err);
 u64 core_vm_attributes(const struct core_vm *vm, u64 gfn);
+/* The first gfn above this one that has other attributes; all ones when there is none. */
+u64 core_vm_attributes_end(const struct core_vm *vm, u64 gfn);
 
 /* KVM_ENABLE_CAP on a VM, after the copy. */
 int core_vm_enable_cap(struct core_vm *vm, const struct kvm_enable_cap *args, struct core_err *err);
@@ -148,6 +152,11 @@ struct core_place {
 	bool is_private;
 };
 void core_resolve(const struct core_vm *vm, unsigned space, u64 gpa, bool write, struct core_place *ret);
+/*
+ * The same for reads from gpa on, as far as one answer holds: returns the end of that range, below limit.
+ * Pages follow each other within it.  States of pages play no part: what they change is the flags of faults.
+ */
+u64 core_resolve_run(const struct core_vm *vm, unsigned space, u64 gpa, u64 limit, struct core_place *ret);
 /* The same for what KVM accesses in software: userspace_addr or MMIO. */
 void core_resolve_own(const struct core_vm *vm, unsigned space, u64 gpa, bool write, struct core_place *ret);
 

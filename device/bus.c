@@ -6,6 +6,7 @@
  * attributes stand still (device/world.c), no lock of others may be waited for.
  */
 #include <stdatomic.h>
+#include <linux/futex.h>
 #include <linux/mman.h>
 
 #include "device/internal.h"
@@ -24,8 +25,18 @@ static struct dev_gmem *gmem_of(struct core_file *file)
 	return RT_CONTAINER_OF(file, struct dev_gmem, core);
 }
 
+/* Or-ing 0 into the page's first word, as the kernel does it for a futex: changes nothing and needs what a write needs. */
+static bool writable(char *page)
+{
+	const u32 or_nothing = 2U << 28; /* FUTEX_OP_OR 0, FUTEX_OP_CMP_EQ 0 */
+	u32 own = 0;
+
+	return !rt_is_err(rt_syscall_raw(__NR_futex, (long)&own, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, (long)page,
+					 or_nothing));
+}
+
 /* KVM's copies to and from user space do not fault: what is not there is treated as a device. */
-static bool accessible(u64 hva, bool write)
+bool dev_hva_accessible(u64 hva, bool write)
 {
 	char *page = (char *)(uintptr_t)hva, byte;
 	long ret;
@@ -36,8 +47,10 @@ static bool accessible(u64 hva, bool write)
 		ret = rt_syscall_raw(__NR_madvise, (long)page, RT_PAGE_SIZE, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ,
 				     0, 0, 0);
 	} while (ret == -EFAULT && host_view_overlaps(page, RT_PAGE_SIZE) && host_fault_fixup(page, RT_PAGE_SIZE));
-	/* Unknown before Linux 5.14, and to some mappings. */
-	return ret == -EINVAL ? rt_user_copy(&byte, page, 1) == 0 : ret == 0;
+	/* Unknown before Linux 5.14, to some mappings, and said of those that may not be written. */
+	if (ret == -EINVAL)
+		return write ? writable(page) : rt_user_copy(&byte, page, 1) == 0;
+	return ret == 0;
 }
 
 static enum cpu_map map_file(struct dev_vcpu *v, const struct core_place *place, struct cpu_page *ret)
@@ -86,7 +99,7 @@ static enum cpu_map map_page(struct dev_vcpu *v, u64 gpa, unsigned access, struc
 	case CORE_BACKING_FILE:
 		return map_file(v, &place, ret);
 	case CORE_BACKING_HVA:
-		if ((access & CPU_KVM) && !accessible(place.hva, write))
+		if ((access & CPU_KVM) && !dev_hva_accessible(place.hva, write))
 			return CPU_MAP_MMIO;
 		return map_hva(v, gpa, write, &place, ret);
 	case CORE_BACKING_FAULT:

@@ -51,6 +51,7 @@ struct dev_vm {
 	struct kvm_coalesced_mmio_zone zones[DEV_ZONES];
 	struct dev_msr_filter *msr_filter; /* device/msr_filter.c; NULL: all is allowed */
 	struct dev_stats stats;
+	struct dev_real *real; /* the VM of the real KVM that runs the guest: device/real.h; NULL without */
 	void *irq; /* the interrupt controller's, with what it does at the VM's end and for each new vCPU */
 	void (*irq_fini)(struct dev_vm *vm);
 	void (*vcpu_created)(struct dev_vcpu *v); /* with dev_slots_lock held */
@@ -81,6 +82,7 @@ struct dev_config {
 	/* A file came or went: the broker wants to know.  May be NULL. */
 	void (*file_created)(struct dev_gmem *gmem);
 	void (*file_gone)(struct dev_gmem *gmem);
+	bool real_cpu; /* guests run on the host's /dev/kvm */
 	bool keep_history; /* for dev_gmem_converted_by() */
 	/* These signals, blocked by the program, will be unblocked within KVM_RUN; called in KVM_RUN. */
 	void (*take_signals)(u64 mask);

@@ -8,6 +8,7 @@
 #include <asm/errno.h>
 
 #include "device/internal.h"
+#include "device/real.h"
 #include "device/world.h"
 #include "rt/alloc.h"
 #include "rt/string.h"
@@ -101,6 +102,8 @@ long dev_vm_get_dirty_log(struct dev_object *obj, u64 arg, void *copy, struct co
 		ret = taken ? 0 : -ENOMEM;
 	}
 	if (ret == 0)
+		ret = dev_real_harvest(vm);
+	if (ret == 0)
 		take(vm, core_memslot_by_id(&vm->core, log->slot)->dirty, taken, bytes);
 	rt_unlock(&dev_slots_lock);
 	if (ret == 0)
@@ -134,6 +137,8 @@ long dev_vm_clear_dirty_log(struct dev_object *obj, u64 arg, void *copy, struct 
 	if (core_dirty_clear_check(&vm->core, log->slot, log->first_page, log->num_pages, &bytes, err) < 0)
 		ret = -err->error;
 	else if (ret == 0)
+		ret = dev_real_harvest(vm);
+	if (ret == 0)
 		clear_bits(vm, log, mask);
 	rt_unlock(&dev_slots_lock);
 	rt_free(mask, room ? room : 8);

@@ -50,6 +50,9 @@ void dev_vcpu_forked(struct dev_vcpu *v);
 /* device/bus.c */
 extern const struct cpu_bus dev_cpu_bus;
 
+/* device/bus.c: whether the page at hva can be had as KVM would ask for it; may sleep in a page fault. */
+bool dev_hva_accessible(u64 hva, bool write);
+
 /* device/events.c: the program plays the PIC; and whether its interrupt could be taken now, IF aside. */
 static inline bool dev_pic_outside(const struct dev_vcpu *v)
 {
@@ -92,6 +95,8 @@ bool dev_ioeventfd(struct dev_vcpu *v, u64 addr, const void *data, unsigned len,
 bool dev_irq_enable_cap(struct dev_vm *vm, const struct kvm_enable_cap *args, long *ret, struct core_err *err);
 
 /* device/regs.c, device/events.c */
+/* What another CPU holds, unchecked. */
+void dev_regs_take(struct dev_vcpu *v, const struct kvm_regs *regs, const struct kvm_sregs *sregs, u64 xcr0);
 int dev_sync_load(struct dev_vcpu *v);
 void dev_sync_store(struct dev_vcpu *v);
 void dev_events_get(struct dev_vcpu *v, struct kvm_vcpu_events *ret);
@@ -108,7 +113,7 @@ void dev_clock_start(struct dev_vm *vm);
 
 /* Handlers: device/ioctl.def says which and with what argument copied in. */
 typedef long dev_handler(struct dev_object *obj, u64 arg, void *copy, struct core_err *err);
-#define IOCTL(kind, name, copy, gate, handler) dev_handler handler;
+#define IOCTL(kind, name, copy, gate, real, handler) dev_handler handler;
 #include "device/ioctl.def"
 #undef IOCTL
 

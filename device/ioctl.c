@@ -9,23 +9,28 @@
 #include <stdatomic.h>
 
 #include "device/internal.h"
+#include "device/real.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
 #include "rt/user.h"
 
 enum gate { GATE_ALWAYS, GATE_PRE_FAULT, GATE_HAS_REGION2, GATE_HAS_GMEM, GATE_VM_ATTRIBUTES, GATE_IN_PLACE };
 
+enum real { REAL_OURS, REAL_REAL, REAL_BOTH };
+
 struct ioctl_entry {
 	enum dev_kind kind;
 	u32 cmd;
 	u32 copy;
 	enum gate gate;
+	enum real real;
 	dev_handler *handler;
 	const char *name;
 };
 
 static const struct ioctl_entry ioctl_table[] = {
-#define IOCTL(kind, name, copy, gate, handler) { DEV_##kind, name, copy, GATE_##gate, handler, #name },
+#define IOCTL(kind, name, copy, gate, real, handler)                                                                   \
+	{ DEV_##kind, name, copy, GATE_##gate, REAL_##real, handler, #name },
 #include "device/ioctl.def"
 #undef IOCTL
 };
@@ -61,13 +66,13 @@ static const struct ioctl_entry *find_entry(struct dev_object *obj, u32 cmd)
 	const struct ioctl_entry *e = &ioctl_table[atomic_load_explicit(guess, memory_order_relaxed)];
 
 	if (e->kind == obj->kind && e->cmd == cmd)
-		return gate_open(e->gate, obj) ? e : NULL;
+		return e;
 	for (size_t i = 0; i < RT_ARRAY_SIZE(ioctl_table); i++) {
 		e = &ioctl_table[i];
 		if (e->kind != obj->kind || e->cmd != cmd)
 			continue;
 		atomic_store_explicit(guess, (u16)i, memory_order_relaxed);
-		return gate_open(e->gate, obj) ? e : NULL;
+		return e;
 	}
 	return NULL;
 }
@@ -109,17 +114,22 @@ static int check_owner(struct dev_object *obj, struct core_err *err)
 static long handle(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *err)
 {
 	u64 copy[COPY_MAX / sizeof(u64)];
+	const bool has_real = dev_real_fd(obj) >= 0;
 	const struct ioctl_entry *entry;
 	long ret;
 
 	entry = find_entry(obj, cmd);
-	if (!entry)
+	if (has_real && (!entry || entry->real == REAL_REAL))
+		return dev_real_pass(obj, cmd, arg);
+	if (!entry || !gate_open(entry->gate, obj))
 		return core_refuse(err, unknown_rule(obj->kind, cmd), 0, "command", cmd, 0);
 	if (entry->copy && rt_copy_in(copy, arg, entry->copy) < 0)
 		return core_refuse(err, RULE_ARGUMENT_READ, 0, "argument", arg, entry->copy);
 	ret = entry->handler(obj, arg, copy, err);
 	/* Whatever was to get a descriptor. */
-	return ret == -EMFILE ? core_refuse(err, RULE_NO_FD, 0, "command", cmd, 0) : ret;
+	if (ret == -EMFILE)
+		return core_refuse(err, RULE_NO_FD, 0, "command", cmd, 0);
+	return ret < 0 || !has_real || entry->real != REAL_BOTH ? ret : dev_real_pass(obj, cmd, arg);
 }
 
 long dev_ioctl(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *err)
@@ -142,7 +152,7 @@ bool dev_cap_fast(const struct dev_object *obj, u64 arg, long *ret)
 {
 	const struct dev_vm *vm = RT_CONTAINER_OF((struct dev_object *)(uintptr_t)obj, struct dev_vm, obj);
 
-	if (arg > 0x7fffffff)
+	if (arg > 0x7fffffff || dev_real_answers((u32)arg))
 		return false;
 	if (obj->kind == DEV_SYSTEM) {
 		*ret = core_cap(&dev_config.sys, CORE_SCOPE_DEVICE, (u32)arg);

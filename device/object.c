@@ -15,6 +15,7 @@
 #include <linux/fcntl.h>
 
 #include "device/internal.h"
+#include "device/real.h"
 #include "device/thread.h"
 #include "host/fd.h"
 #include "host/peer.h"
@@ -232,6 +233,7 @@ static void vcpus_forked(struct dev_vm *vm)
 {
 	for (struct dev_vcpu *v = vm->vcpus; v; v = v->next)
 		dev_vcpu_forked(v);
+	dev_real_vm_destroy(vm);
 }
 
 void dev_forked_objects(void)
@@ -246,6 +248,7 @@ void dev_forked_objects(void)
 	for_each_file(host_peer_forked);
 	for_each_file(host_guest_forked);
 	for_each_vm(vcpus_forked);
+	dev_real_forked();
 	dev_thread_forked();
 }
 
@@ -294,7 +297,7 @@ int dev_init(const struct dev_config *config)
 	dev_thread_init();
 	rt_clock_init();
 	dev_forked();
-	return 0;
+	return config->real_cpu ? dev_real_init() : 0;
 }
 
 /* /dev/kvm is one inode however often it is opened; it comes into being at the first open. */

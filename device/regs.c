@@ -185,12 +185,8 @@ static void wake_at_reset(struct dev_vcpu *v)
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 }
 
-static int set_common(struct dev_vcpu *v, const struct kvm_sregs *r, struct core_err *err)
+static void take_common(struct cpu *cpu, const struct kvm_sregs *r)
 {
-	struct cpu *cpu = v->cpu;
-
-	if (!legal_sregs(v, r))
-		return core_refuse(err, RULE_SREGS_LEGAL, 0, "cr4", r->cr4, cr4_legal(cpu));
 	set_segment(cpu, CPU_CS, &r->cs);
 	set_segment(cpu, CPU_DS, &r->ds);
 	set_segment(cpu, CPU_ES, &r->es);
@@ -206,15 +202,32 @@ static int set_common(struct dev_vcpu *v, const struct kvm_sregs *r, struct core
 	cpu->cr3 = r->cr3;
 	cpu->cr4 = r->cr4;
 	cpu->cr8 = r->cr8 & 15;
+	cpu->efer = r->efer;
+}
+
+static int set_common(struct dev_vcpu *v, const struct kvm_sregs *r, struct core_err *err)
+{
+	struct cpu *cpu = v->cpu;
+
+	if (!legal_sregs(v, r))
+		return core_refuse(err, RULE_SREGS_LEGAL, 0, "cr4", r->cr4, cr4_legal(cpu));
+	take_common(cpu, r);
 	if (v->irq && v->irq->set_tpr)
 		v->irq->set_tpr(v, cpu->cr8);
-	cpu->efer = r->efer;
 	if (v->irq && v->irq->wrmsr)
 		v->irq->wrmsr(v, 0x1b, r->apic_base);
 	cpu->msr.apic_base = r->apic_base;
 	wake_at_reset(v);
 	cpu_flush_tlb(cpu);
 	return 0;
+}
+
+void dev_regs_take(struct dev_vcpu *v, const struct kvm_regs *regs, const struct kvm_sregs *sregs, u64 xcr0)
+{
+	set_regs(v->cpu, regs);
+	take_common(v->cpu, sregs);
+	v->cpu->xcr0 = xcr0;
+	cpu_state_changed(v->cpu);
 }
 
 static void queue_interrupt(struct cpu *cpu, const __u64 *bitmap)

@@ -15,6 +15,7 @@
 #include <linux/time_types.h>
 
 #include "device/internal.h"
+#include "device/real.h"
 #include "device/thread.h"
 #include "device/world.h"
 #include "rt/string.h"
@@ -390,6 +391,19 @@ static long run_unmasked(struct dev_vcpu *v, struct dev_thread *thread)
 	return ret;
 }
 
+static long run_soft(struct dev_vcpu *v, struct dev_thread *thread)
+{
+	long ret = run_unmasked(v, thread);
+
+	if (v->run->kvm_valid_regs)
+		dev_sync_store(v);
+	v->run->if_flag = (cpu_rflags(v->cpu) & EFLAGS_IF) != 0;
+	v->run->cr8 = v->irq && v->irq->get_tpr ? v->irq->get_tpr(v) : v->cpu->cr8;
+	v->run->apic_base = v->cpu->msr.apic_base;
+	v->run->ready_for_interrupt_injection = ready_for_irq(v);
+	return ret;
+}
+
 static long run(struct dev_vcpu *v, struct dev_thread *thread)
 {
 	u64 old = 0, need;
@@ -403,13 +417,7 @@ static long run(struct dev_vcpu *v, struct dev_thread *thread)
 		need = v->sigset & ~FAULT_SIGNALS;
 		swap_mask(&need, NULL);
 	}
-	ret = run_unmasked(v, thread);
-	if (v->run->kvm_valid_regs)
-		dev_sync_store(v);
-	v->run->if_flag = (cpu_rflags(v->cpu) & EFLAGS_IF) != 0;
-	v->run->cr8 = v->irq && v->irq->get_tpr ? v->irq->get_tpr(v) : v->cpu->cr8;
-	v->run->apic_base = v->cpu->msr.apic_base;
-	v->run->ready_for_interrupt_injection = ready_for_irq(v);
+	ret = v->real ? dev_real_run(v, thread) : run_soft(v, thread);
 	if (v->has_sigset)
 		swap_mask(&old, NULL);
 	return ret;
@@ -464,6 +472,8 @@ bool dev_vcpu_defers(const struct dev_fault_context *context)
 		/* A halt restarted by SA_RESTART finds its word changed. */
 		atomic_fetch_add(&v->wake, 1);
 		cpu_kick(v->cpu, CPU_STOP);
+		if (v->real)
+			v->real->run->immediate_exit = 1;
 	}
 	dev_stuck_signal(thread, context);
 	return true;

@@ -5,6 +5,7 @@
 #include <linux/fcntl.h>
 
 #include "device/internal.h"
+#include "device/real.h"
 #include "rt/syscall.h"
 
 long dev_system_api_version(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -16,7 +17,7 @@ long dev_system_api_version(struct dev_object *obj, u64 arg, void *copy, struct 
 
 long dev_system_check_extension(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
-	return arg > 0x7fffffff ? 0 : core_cap(&dev_config.sys, CORE_SCOPE_DEVICE, (u32)arg);
+	return arg > 0x7fffffff ? 0 : dev_real_cap(NULL, (u32)arg);
 }
 
 long dev_system_vcpu_mmap_size(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -38,9 +39,13 @@ static long create_vm(unsigned type)
 	dev_clock_start(vm);
 	ret = core_vm_init(&vm->core, &dev_config.sys, &dev_mem, type);
 	if (ret == 0) {
-		ret = host_object_make(&vm->obj.host, "kvm-vm", 0);
-		if (ret < 0)
+		ret = dev_real_vm_create(vm);
+		if (ret == 0)
+			ret = host_object_make(&vm->obj.host, "kvm-vm", 0);
+		if (ret < 0) {
+			dev_real_vm_destroy(vm);
 			core_vm_fini(&vm->core);
+		}
 	}
 	if (ret == 0)
 		return dev_object_hand_out(&vm->obj, O_RDWR | O_CLOEXEC);
@@ -78,5 +83,6 @@ void dev_vm_destroy(struct dev_vm *vm)
 	dev_stats_fini(&vm->stats);
 	if (vm->irq_fini)
 		vm->irq_fini(vm);
+	dev_real_vm_destroy(vm);
 	core_vm_fini(&vm->core);
 }

@@ -11,6 +11,7 @@
 #include <linux/mman.h>
 
 #include "device/internal.h"
+#include "device/real.h"
 #include "device/thread.h"
 #include "device/world.h"
 #include "rt/alloc.h"
@@ -56,6 +57,14 @@ static int vcpu_init(struct dev_vcpu *v)
 	}
 	v->cpu->io_buffer = (u8 *)v->run + KVM_PIO_PAGE_OFFSET * RT_PAGE_SIZE;
 	return 0;
+}
+
+static void vcpu_fini(struct dev_vcpu *v)
+{
+	dev_real_vcpu_destroy(v);
+	cpu_fini(v->cpu);
+	rt_free(v->cpu, sizeof(*v->cpu));
+	rt_munmap(v->run, v->run_size);
 }
 
 static void set_defaults(struct dev_vcpu *v)
@@ -116,6 +125,11 @@ static long create(struct dev_vm *vm, u32 id)
 		return fd;
 	}
 	ret = vcpu_init(v);
+	if (ret == 0) {
+		ret = dev_real_vcpu_create(v);
+		if (ret < 0)
+			vcpu_fini(v);
+	}
 	if (ret < 0) {
 		rt_close(fd);
 		discard(v);
@@ -167,10 +181,8 @@ void dev_vcpu_destroy(struct dev_vcpu *v)
 	if (v->irq && v->irq->fini)
 		v->irq->fini(v);
 	dev_stats_fini(&v->stats);
-	cpu_fini(v->cpu);
-	rt_free(v->cpu, sizeof(*v->cpu));
 	rt_free(v->cpuid, v->nr_cpuid ? v->nr_cpuid * sizeof(*v->cpuid) : 1);
-	rt_munmap(v->run, v->run_size);
+	vcpu_fini(v);
 	v->obj.kind = DEV_VCPU;
 	dev_object_free(&v->obj);
 }
@@ -178,6 +190,7 @@ void dev_vcpu_destroy(struct dev_vcpu *v)
 /* Its threads were not inherited. */
 void dev_vcpu_forked(struct dev_vcpu *v)
 {
+	dev_real_vcpu_destroy(v);
 	v->mutex = (struct rt_lock)RT_LOCK_INIT;
 	v->in_guest = 0;
 	v->in_cpu = v->in_map = false;

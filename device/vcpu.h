@@ -59,6 +59,7 @@ struct dev_vcpu {
 	struct rt_lock mutex;
 
 	struct cpu *cpu;
+	struct dev_real_vcpu *real; /* the vCPU of the real KVM: device/real.h; NULL without */
 	struct kvm_run *run; /* three pages and more: run, PIO data, coalesced MMIO, ..., dirty ring */
 	size_t run_size;
 

@@ -3,6 +3,7 @@
  * device/vm.c - ioctls of a VM
  */
 #include "device/internal.h"
+#include "device/real.h"
 #include "device/world.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
@@ -10,7 +11,7 @@
 
 long dev_vm_check_extension(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
-	return arg > 0x7fffffff ? 0 : core_vm_cap(&dev_to_vm(obj)->core, (u32)arg);
+	return arg > 0x7fffffff ? 0 : dev_real_cap(dev_to_vm(obj), (u32)arg);
 }
 
 /* The file behind a descriptor, as fget() and the file operations' address tell the kernel. */
@@ -83,6 +84,8 @@ long dev_vm_enable_cap(struct dev_object *obj, u64 arg, void *copy, struct core_
 	struct dev_vm *vm = dev_to_vm(obj);
 	long ret;
 
+	if (vm->real)
+		return dev_real_enable_cap(vm, arg, copy, err);
 	if (dev_irq_enable_cap(vm, copy, &ret, err))
 		return ret;
 	rt_lock(&dev_slots_lock);

@@ -24,6 +24,7 @@
 #include <linux/fcntl.h>
 
 #include "device/internal.h"
+#include "device/real.h"
 #include "device/world.h"
 #include "rt/format.h"
 #include "rt/string.h"
@@ -75,8 +76,10 @@ static void wait_outside(struct dev_vcpu *v)
 
 	atomic_compare_exchange_strong(&v->in_guest, &inside, AWAITED);
 	while (v->in_guest != OUTSIDE) {
-		if (rt_futex_wait(&v->in_guest, AWAITED, PATIENCE_NS, false) == -ETIMEDOUT)
-			ask_thread(v);
+		if (rt_futex_wait(&v->in_guest, AWAITED, PATIENCE_NS, false) != -ETIMEDOUT)
+			continue;
+		ask_thread(v);
+		dev_real_kick(v);
 	}
 }
 
@@ -84,8 +87,10 @@ void world_stop(struct dev_vm *vm)
 {
 	atomic_store(&vm->stopping, 1);
 	for (struct dev_vcpu *v = vm->vcpus; v; v = v->next) {
-		if (v->in_guest)
+		if (v->in_guest) {
 			cpu_kick(v->cpu, CPU_STOP);
+			dev_real_kick(v);
+		}
 	}
 	for (struct dev_vcpu *v = vm->vcpus; v; v = v->next) {
 		if (v->in_guest)

@@ -14,7 +14,8 @@
 #include "rt/syscall.h"
 
 #define WINDOW_SHIFT 30
-#define WINDOW_SIZE  (1ULL << WINDOW_SHIFT)
+#define WINDOW_SIZE  HOST_GUEST_WINDOW
+_Static_assert(WINDOW_SIZE == 1ULL << WINDOW_SHIFT, "window");
 #define BUCKETS	     512U
 
 struct window {

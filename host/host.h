@@ -129,6 +129,7 @@ int host_file_allocate(struct host_file *file, struct rt_pages range);
  * The guest's view: where a page of the file can be read and written whatever its state; NULL when there is no room.
  * Stays valid until host_guest_drop(), which host_file_fini() calls.
  */
+#define HOST_GUEST_WINDOW (1ULL << 30) /* what lies in one window, by offset, is mapped in one piece */
 u8 *host_guest_page(struct host_file *file, u64 page);
 void host_guest_drop(struct host_file *file);
 /* In a forked child: the windows were not inherited. */
@@ -199,6 +200,8 @@ bool host_fault_fixup(void *addr, u64 len);
 int host_poison(struct host_file *file, u64 page);
 void host_poison_heal(struct host_file *file, struct rt_pages range);
 bool host_poisoned(const struct host_file *file, u64 page); /* lock-free, async-signal-safe */
+/* The first poisoned page from `page` on, below end; end when there is none. */
+u64 host_poison_next(const struct host_file *file, u64 page, u64 end);
 
 /* Around fork(2): prepare takes the locks, parent and child release; child rebuilds what fork lost. */
 void host_fork_prepare(void);

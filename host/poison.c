@@ -24,6 +24,17 @@ bool host_poisoned(const struct host_file *file, u64 page)
 	return false;
 }
 
+u64 host_poison_next(const struct host_file *file, u64 page, u64 end)
+{
+	const struct host_control *control = file->control;
+
+	for (u32 i = 0; control->poison_used && i < HOST_POISON_MAX; i++) {
+		if (control->poison[i] > page && control->poison[i] - 1 < end)
+			end = control->poison[i] - 1;
+	}
+	return end;
+}
+
 int host_poison(struct host_file *file, u64 page)
 {
 	struct host_control *control = file->control;

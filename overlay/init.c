@@ -53,6 +53,7 @@ struct settings {
 	const char *profile, *shape, *host_shape, *engine;
 	u64 vm_types;
 	int in_place;
+	bool real_cpu;
 };
 
 static void keep_for_exec(const char *var)
@@ -97,6 +98,8 @@ static void take_variable(struct settings *s, const char *var)
 		s->vm_types = number;
 	else if ((value = rt_after_prefix(var, "GMEM_IN_PLACE=")) && rt_parse_u64(value, &number))
 		s->in_place = number != 0;
+	else if ((value = rt_after_prefix(var, "GMEM_CPU=")))
+		s->real_cpu = rt_streq(value, "kvm");
 	else if ((value = rt_after_prefix(var, "GMEM_EXPLAIN=")))
 		ov_config.explain = *value == '1';
 	else if ((value = rt_after_prefix(var, "GMEM_ALLOW_UNSERVED=")))
@@ -133,6 +136,7 @@ static bool start(const struct settings *s)
 	const struct core_profile *profile = core_profile_find(s->profile);
 	int ret;
 
+	config.real_cpu = s->real_cpu;
 	config.keep_history = ov_config.explain;
 	if (!profile)
 		return false;

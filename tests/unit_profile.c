@@ -440,8 +440,16 @@ static void test_names(void)
 		   "%s is found, says what it is and against what it was checked", core_profiles[i].name);
 }
 
+static void test_decided(void)
+{
+	ok(core_cap_decided(KVM_CAP_GUEST_MEMFD), "guest_memfd is the profile's to decide");
+	ok(!core_cap_decided(KVM_CAP_IRQCHIP), "the interrupt controller is not");
+	ok(!core_cap_decided(100000), "nor what nobody knows");
+}
+
 int main(void)
 {
+	test_decided();
 	test_table();
 	test_table_complete();
 	test_properties();

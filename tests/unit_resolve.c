@@ -230,8 +230,61 @@ static void dirty_words(void)
 	is(world_fini(&w), 0, "nothing leaks");
 }
 
+/* Each run ends where the page behind it, asked for by itself, has another answer or does not follow. */
+static void check_runs(struct world *w, u64 from, u64 to, const char *name)
+{
+	unsigned runs = 0, wrong = 0;
+	struct core_place run, page;
+	u64 end;
+
+	for (u64 gpa = from; gpa < to; gpa = end, runs++) {
+		end = core_resolve_run(&w->vm, 0, gpa, to, &run);
+		wrong += end <= gpa || end > to;
+		for (u64 p = gpa; p < end && end <= to; p += PG) {
+			core_resolve(&w->vm, 0, p, false, &page);
+			wrong += page.backing != run.backing || page.slot != run.slot;
+			wrong += run.backing == CORE_BACKING_HVA && page.hva - run.hva != p - gpa;
+			wrong += run.backing == CORE_BACKING_FILE && page.page - run.page != (p - gpa) / PG;
+		}
+	}
+	is(wrong, 0, "%s: runs answer as their pages do", name);
+	ok(runs > 1, "%s: there are several", name);
+}
+
+static void runs(void)
+{
+	struct core_place p;
+	struct world w;
+
+	world_init(&w, "linux-7.3", -1, KVM_X86_SW_PROTECTED_VM, 0);
+	set_plain(&w, 0, 0, GPA, 4 * PG, HVA);
+	set_gmem(&w, 1, GPA + 4 * PG, 8 * PG, FD_FILE, 0);
+	set_private(&w, GPA + 2 * PG, 4 * PG, true);
+	set_private(&w, GPA + 20 * PG, 2 * PG, true);
+	check_runs(&w, GPA - 4 * PG, GPA + 32 * PG, "attributes");
+	is(core_resolve_run(&w.vm, 0, GPA, ~0ULL, &p), GPA + 2 * PG, "a run ends where attributes change");
+	is(core_resolve_run(&w.vm, 0, GPA + 2 * PG, ~0ULL, &p), GPA + 4 * PG, "and at the slot's end");
+	is(core_resolve_run(&w.vm, 0, GPA + 12 * PG, ~0ULL, &p), GPA + 20 * PG, "nothing ends where private frames begin");
+	is(core_resolve_run(&w.vm, 0, GPA + 22 * PG, GPA + 64 * PG, &p), GPA + 64 * PG, "and at the limit");
+	is(core_vm_attributes_end(&w.vm, (GPA >> 12) + 22), ~0ULL, "no attributes beyond the last");
+	is(core_memslot_next(&w.vm, 0, 0)->id, 0, "the first slot above an address");
+	ok(!core_memslot_next(&w.vm, 0, GPA + 12 * PG), "none above the last");
+	ok(!core_memslot_next(&w.vm, 2, 0), "none in a space that is not");
+	is(world_fini(&w), 0, "nothing leaks");
+
+	world_init(&w, "linux-7.4", -1, KVM_X86_DEFAULT_VM, GUEST_MEMFD_FLAG_MMAP);
+	set_gmem(&w, 1, GPA, FILE_PAGES * PG, FD_FILE, 0);
+	check_runs(&w, GPA - PG, GPA + (FILE_PAGES + 1) * PG, "in place");
+	is(core_resolve_run(&w.vm, 0, GPA + PG, ~0ULL, &p), GPA + FILE_PAGES * PG, "states of pages end no run");
+	core_file_fini(&w.file);
+	is(core_resolve_run(&w.vm, 0, GPA, ~0ULL, &p), GPA + FILE_PAGES * PG, "a slot without its file is one run");
+	is(p.backing, CORE_BACKING_FAULT, "of faults");
+	is(world_fini(&w), 0, "nothing leaks");
+}
+
 int main(void)
 {
+	runs();
 	default_vm();
 	file_without_mmap();
 	attributes_of_vm();
