@@ -8,11 +8,13 @@
  * of checks over plain arrays, and knows nothing of core/.  Each call must
  * answer as the model says (INV-4), leave its argument as it was but for what is
  * written back, and name a rule when, and only when, it refuses.  After each
- * call the state of every page must be the model's.  A process for each profile;
- * a failing seed is printed.
+ * call the state of every page must be the model's.  Files are mapped, too: a touch of a view must be
+ * refused or give the model's byte, and every few calls all views are audited.  A process for each
+ * profile, on the host's engines in turn; a failing seed is printed.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 #include "device/device.h"
+#include "host/engine.h"
 #include "host/fd.h"
 #include "rt/user.h"
 #include "tests/tap.h"
@@ -32,12 +35,14 @@
 #define NR_FILES 6
 #define NR_SLOTS 12
 #define MAX_PAGES 48
+#define AUDIT_EVERY 16
 
 struct model_file {
 	int fd; /* -1: none */
 	int vm;
 	u64 size, flags;
 	bool private[MAX_PAGES];
+	u8 bytes[MAX_PAGES]; /* the first of each page */
 };
 
 struct model_slot {
@@ -54,7 +59,7 @@ static unsigned vm_type[NR_VMS];
 static struct model_file files[NR_FILES];
 static struct model_slot slots[NR_VMS][2][NR_SLOTS];
 static u64 seed, calls_made;
-static char *edge; /* a page that ends where nothing is mapped */
+static char *edge; /* a page behind which nothing can be read */
 static char said[300];
 
 static u64 rnd(void)
@@ -334,8 +339,11 @@ static void do_create(void)
 	if (!compare("KVM_CREATE_GUEST_MEMFD", got < 0 ? got : 0, want) || want)
 		return;
 	files[f] = (struct model_file){ .fd = (int)got, .vm = vm, .size = a->size, .flags = a->flags };
+	memset(files[f].bytes, 0, sizeof(files[f].bytes));
 	memset(files[f].private, !(a->flags & GUEST_MEMFD_FLAG_INIT_SHARED), sizeof(files[f].private));
 }
+
+#include "tests/fuzz_ioctl_views.h"
 
 static void do_close(void)
 {
@@ -343,6 +351,9 @@ static void do_close(void)
 
 	if (f < 0)
 		return;
+	for (int i = 0; i < NR_VIEWS; i++)
+		if (views[i].at && views[i].file == f)
+			drop_view(&views[i], 0, views[i].pages);
 	close(files[f].fd);
 	dev_reap();
 	/* The slots stay where they are. */
@@ -489,16 +500,34 @@ static void compare_pages(void)
 static void on_fault(int sig, siginfo_t *info, void *ctx)
 {
 	u64 rip = (u64)((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP];
+	struct host_fault fault;
 
 	if (!rt_user_fixup(&rip)) {
-		signal(sig, SIG_DFL);
+		host_fault(sig, info->si_code, info->si_addr, &fault);
+		if (fault.kind == HOST_FAULT_BUS && touching)
+			siglongjmp(touch_jmp, 1);
+		if (fault.kind != HOST_FAULT_RETRY)
+			signal(sig, SIG_DFL);
 		return;
 	}
 	((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;
 }
 
+/* The n-th of those that this host can run, counted round. */
+static const char *nth_engine(unsigned n)
+{
+	const char *const *names = host_engine_names();
+	const char *usable[8];
+	unsigned count = 0;
+
+	for (; *names && count < RT_ARRAY_SIZE(usable); names++)
+		if (host_engine_runs(*names))
+			usable[count++] = *names;
+	return count ? usable[n % count] : NULL;
+}
+
 /* One profile, in a process of its own: dev_init() works once.  Exit status 0 when all agreed. */
-static int run_profile(int in_place, u64 first_seed, double seconds)
+static int run_profile(int in_place, u64 first_seed, double seconds, unsigned turn)
 {
 	struct dev_config config = { 0 };
 	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
@@ -510,11 +539,11 @@ static int run_profile(int in_place, u64 first_seed, double seconds)
 		return 2;
 	sys = config.sys;
 	host_fd_init();
-	if (dev_init(&config) || host_init(NULL))
+	if (dev_init(&config) || host_init(nth_engine(turn)))
 		return 2;
 	seed = first_seed;
 	edge = mmap(NULL, 2 * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	munmap(edge + PG, PG);
+	mprotect(edge + PG, PG, PROT_NONE);
 	kvm_fd = dev_open(O_RDWR | O_CLOEXEC);
 	for (int i = 0; i < NR_VMS; i++) {
 		vm_type[i] = profile->has_private_types ? (unsigned)i : 0;
@@ -527,16 +556,18 @@ static int run_profile(int in_place, u64 first_seed, double seconds)
 		for (int as = 0; as < 2; as++)
 			for (int i = 0; i < NR_SLOTS; i++)
 				slots[vm][as][i].file = -1;
-	while (!said[0] && (calls_made % 64 || now() < until)) {
+	for (u64 round = 1; !said[0] && (round % 64 || now() < until); round++) {
 		static void (*const acts[])(void) = { do_create, do_region, do_region, do_region, do_convert, do_convert,
-						      do_vm_attributes, do_nonsense };
+						      do_vm_attributes, do_nonsense, do_map, do_unmap, do_touch, do_touch,
+						      do_touch, do_punch };
 
 		if (one_in(40))
 			do_close();
 		else
 			acts[below(RT_ARRAY_SIZE(acts))]();
 		compare_pages();
-		calls_made++;
+		if (round % AUDIT_EVERY == 0)
+			audit_views();
 	}
 	if (said[0])
 		diag("%s", said);
@@ -568,7 +599,7 @@ int main(int argc, char **argv)
 			fflush(stdout);
 			pid = fork();
 			if (!pid) {
-				int ret = run_profile(in_place, first_seed + i, seconds / runs);
+				int ret = run_profile(in_place, first_seed + i, seconds / runs, (unsigned)first_seed + i);
 
 				fflush(stdout);
 				exit(ret); /* not _exit(): what gcov has counted is written */
