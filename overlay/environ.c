@@ -62,6 +62,16 @@ static bool entry_is_asan(struct entry e)
 	return servable_is_asan(name);
 }
 
+void ov_env_keep(const char *var)
+{
+	size_t n = rt_strlen(var) + 1;
+
+	if (ov_config.env_len + n > sizeof(ov_config.env))
+		return;
+	memcpy(ov_config.env + ov_config.env_len, var, n);
+	ov_config.env_len += n;
+}
+
 void ov_env_take_preload(const char *list)
 {
 	struct entry e = next_entry(&list);

@@ -24,6 +24,9 @@ void ov_env_build(char *const *envp, const char *asan, struct ov_env *env, char 
 /* Put back into the program's own environment what it has lost, for children that libc starts from within itself. */
 void ov_env_restore(void);
 
+/* Another variable, "NAME=value", that programs started from here have to get. */
+void ov_env_keep(const char *var);
+
 /* Which of LD_PRELOAD's entries we are. */
 void ov_env_take_preload(const char *list);
 

@@ -2,8 +2,8 @@
 /*
  * overlay/init.c - the preload object's start, and the guard around its work
  *
- * Configuration comes from /proc/self/environ: the constructor's arguments
- * differ between C libraries, and getenv() belongs to the program.
+ * Configuration comes from the environment as it was at exec: glibc shows it to the constructor, musl has set `environ` by
+ * then.  getenv() belongs to the program.  Where neither is to be had it is read from /proc.
  */
 #include <asm/signal.h>
 #include <linux/fcntl.h>
@@ -12,6 +12,7 @@
 #include "overlay/environ.h"
 #include "overlay/overlay.h"
 #include "rt/alloc.h"
+#include "rt/format.h"
 #include "rt/lock.h"
 #include "rt/string.h"
 
@@ -54,17 +55,8 @@ struct settings {
 	u64 vm_types;
 	int in_place;
 	bool real_cpu;
+	bool filtered;
 };
-
-static void keep_for_exec(const char *var)
-{
-	size_t n = rt_strlen(var) + 1;
-
-	if (ov_config.env_len + n > sizeof(ov_config.env))
-		return;
-	memcpy(ov_config.env + ov_config.env_len, var, n);
-	ov_config.env_len += n;
-}
 
 static void copy_text(char *dst, size_t size, const char *src)
 {
@@ -83,7 +75,7 @@ static void take_variable(struct settings *s, const char *var)
 		ov_env_take_preload(value);
 	if (!rt_after_prefix(var, WIRE_ENV_PREFIX))
 		return;
-	keep_for_exec(var);
+	ov_env_keep(var);
 	if ((value = rt_after_prefix(var, "GMEM_PROFILE=")))
 		s->profile = value;
 	else if ((value = rt_after_prefix(var, "GMEM_SHAPE=")))
@@ -102,6 +94,8 @@ static void take_variable(struct settings *s, const char *var)
 		s->real_cpu = rt_streq(value, "kvm");
 	else if ((value = rt_after_prefix(var, "GMEM_EXPLAIN=")))
 		ov_config.explain = *value == '1';
+	else if (rt_after_prefix(var, WIRE_ENV_FILTERED))
+		s->filtered = true;
 	else if ((value = rt_after_prefix(var, "GMEM_ALLOW_UNSERVED=")))
 		ov_config.allow_unserved = *value == '1';
 }
@@ -151,16 +145,49 @@ static bool start(const struct settings *s)
 	return ret == 0;
 }
 
-static __attribute__((constructor)) void init(void)
+/* The environment without a system call, since a seccomp filter may be in force; NULL when it cannot be found. */
+static char **find_environment(int argc, char **argv, char **envp)
+{
+	/* A C library that passes nothing leaves anything here, but hardly this. */
+	if (argc > 0 && argv && envp == argv + argc + 1)
+		return envp;
+	return ov_environ();
+}
+
+/* SEC-2: nothing of gmem's works, and the program must not run without. */
+static __attribute__((noreturn)) void give_up(int error)
+{
+	char text[WIRE_TEXT];
+
+	rt_format(text, sizeof(text), "a program that inherited a seccomp filter cannot be served (errno %d): not started", -error);
+	ov_report_init();
+	ov_report_notice(text);
+	for (;;)
+		ov_raw(__NR_exit_group, 126);
+}
+
+static void take_environment(struct settings *s, char **vars)
+{
+	for (; *vars; vars++)
+		take_variable(s, *vars);
+}
+
+static __attribute__((constructor)) void init(int argc, char **argv, char **envp)
 {
 	struct settings s = { .in_place = -1 };
-	size_t size;
-	char *env = read_environment(&size);
+	char **vars = find_environment(argc, argv, envp), *env = NULL;
+	size_t size = 0;
+	int error;
 
-	if (!env)
-		return;
-	for (const char *var = env; *var; var += rt_strlen(var) + 1)
+	if (vars)
+		take_environment(&s, vars);
+	else
+		env = read_environment(&size);
+	for (const char *var = env; var && *var; var += rt_strlen(var) + 1)
 		take_variable(&s, var);
+	error = s.profile && s.filtered ? ov_seccomp_inherited() : 0;
+	if (error)
+		give_up(error);
 	for (unsigned id = 0; s.profile && id < OV_NEXT_COUNT; id++)
 		ov_next_lookup(id);
 	if (s.profile && start(&s)) {
@@ -172,5 +199,6 @@ static __attribute__((constructor)) void init(void)
 		ov_report_init();
 		ov_fd_scan();
 	}
-	rt_free(env, size);
+	if (env)
+		rt_free(env, size);
 }

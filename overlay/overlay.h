@@ -166,6 +166,8 @@ int ov_param_open(const char *param, int flags);
 
 /* overlay/seccomp.c: whether the program has installed a filter. */
 extern _Atomic bool ov_filtered;
+/* The image before this one installed filters: to be called before anything else that enters the kernel. */
+int ov_seccomp_inherited(void);
 /*
  * What is done without the kernel, or by gmem's own calls, is put to the program's filter first:
  * ov_filter_says(harmless, nr, up to six arguments) makes a call of that number

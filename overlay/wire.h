@@ -48,15 +48,17 @@ struct wire_msg {
 };
 
 /*
- * Environment that `gmem run` sets and the preload object reads, nothing else:
+ * Environment that `gmem run` sets and the preload object reads:
  *   GMEM_PROFILE   profile name              GMEM_SHAPE    "mainline" or "host"
  *   GMEM_VM_TYPES  mask of further VM types  GMEM_IN_PLACE "0" or "1": gmem_in_place_conversion
  *   GMEM_ENGINE    engine name or "auto"     GMEM_BROKER   abstract socket name
  *   GMEM_EXPLAIN   "1": send WIRE_REFUSAL and WIRE_TOUCH
  *   GMEM_CPU       "kvm": guests run on the real /dev/kvm; else in software
  *   GMEM_ALLOW_UNSERVED "1": start programs that cannot be served
+ *   GMEM_FILTERED  "1": a seccomp filter that was installed under gmem is in force; set by the program that installed it
  *   GMEM_SHAPE_HOST "tdp=0,smm=0,..." as the host's /dev/kvm answered (shape host)
  */
 #define WIRE_ENV_PREFIX "GMEM_"
+#define WIRE_ENV_FILTERED "GMEM_FILTERED="
 
 #endif

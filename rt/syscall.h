@@ -19,8 +19,13 @@
 
 long rt_syscall_raw(long nr, long a, long b, long c, long d, long e, long f);
 
-/* The address of the `syscall` instruction's successor: what seccomp reports as instruction_pointer. */
-extern const char rt_syscall_ip[] __attribute__((visibility("hidden")));
+/*
+ * The instruction: `syscall; ret` at the beginning of a page of the object, and what is used, which may be a copy of it
+ * elsewhere.  seccomp reports the address behind the `syscall` as instruction_pointer.
+ */
+#define RT_SYSCALL_LEN 2
+extern const char rt_syscall_stub[] __attribute__((visibility("hidden")));
+extern const char *rt_syscall_gate __attribute__((visibility("hidden")));
 
 /*
  * Fault injection, compiled in for tests only (RT_FAULTS): the nth call to

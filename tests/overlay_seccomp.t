@@ -17,4 +17,10 @@ for engine in $(engines); do
 		run_tap "$profile, $engine" "$gmem" run --profile $profile --engine "$engine" -- "$prog"
 	done
 done
+
+# An image whose filter leaves gmem no way into the kernel does not start, and that is said.
+"$gmem" run --report-file "$work/report" -- "$prog" without-place
+is $? 126 "without a place for gmem's calls: 126"
+grep -q '^gmem: .*inherited a seccomp filter cannot be served' "$work/report"
+ok $? "and a report"
 done_testing

@@ -39,8 +39,8 @@ is "$(nm --undefined-only "$work/parts.o" | awk '$2 != "_GLOBAL_OFFSET_TABLE_" {
 	tr '\n' ' ')" "" "which leaves nothing undefined"
 
 # Every system call instruction of gmem itself is the one that filters are told to let pass.
-nm "$work/parts.o" | grep -q ' rt_syscall_ip$'
-ok $? "rt_syscall_ip is there"
+nm "$work/parts.o" | grep -q ' rt_syscall_stub$'
+ok $? "rt_syscall_stub is there"
 if command -v objdump >/dev/null; then
 	is "$(objdump -d "$work/parts.o" | grep -c '\ssyscall *$')" 1 "$parts have one system call instruction"
 	is "$(objdump -d "$object" | grep -c '%fs')" 0 "nothing touches the FS register's segment"

@@ -2,6 +2,9 @@
 /*
  * tests/run_seccomp.c - programs that install a seccomp filter and then use KVM
  *
+ *	run_seccomp			all tests
+ *	run_seccomp WHAT		an image that was started under a filter, see images[]
+ *
  * Knows nothing of gmem: holds on a real kernel (Linux 6.18 or later) and under
  * `gmem run`.  Each test is a child whose filter lets through what the child
  * itself calls, and kills for everything else: what it needs must work, what it forbids must be forbidden.
@@ -416,7 +419,207 @@ static int bad_arguments(void *arg)
 	return 42;
 }
 
-int main(void)
+/* --- filters outlive exec(2) ----------------------------------------------------------- */
+
+static char self[4096];
+
+/* What it takes to start a dynamic program, and then what it does itself: natively not one call may be spared. */
+static const struct sock_filter starts_programs[] = {
+	LOAD_NR,
+	ALLOW(execve),
+	ALLOW(brk),
+	ALLOW(access),
+	ALLOW(openat),
+	ALLOW(newfstatat),
+	ALLOW(mmap),
+	ALLOW(close),
+	ALLOW(read),
+	ALLOW(pread64),
+	ALLOW(arch_prctl),
+	ALLOW(set_tid_address),
+	ALLOW(set_robust_list),
+	ALLOW(rseq),
+	ALLOW(prlimit64),
+	ALLOW(mprotect),
+	ALLOW(munmap),
+	ALLOW(getrandom),
+	ALLOW(futex),
+	ALLOW(ioctl),
+	ALLOW(fallocate),
+	ALLOW(rt_sigaction),
+	ALLOW(rt_sigprocmask),
+	ALLOW(rt_sigreturn),
+	ALLOW(exit_group),
+	/* One more filter on top. */
+	ALLOW(prctl),
+	ALLOW(seccomp),
+	RETURN(SECCOMP_RET_KILL_PROCESS),
+};
+
+/* A new image makes, maps and uses a file. */
+static int creates(void)
+{
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	vm = ioctl(kvm, KVM_CREATE_VM, 1);
+	converts = vm >= 0 && ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES) > 0;
+	if (!converts)
+		vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	CHECK(vm >= 0);
+	file = gmem_try(vm, SIZE, converts ? SHAREABLE : GUEST_MEMFD_FLAG_MMAP);
+	CHECK(file >= 0);
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	CHECK(map != MAP_FAILED);
+	CHECK(!converts || set_attr2(file, PG, PG, PRIV, NULL) == 0);
+	CHECK(refused(1));
+	for (unsigned i = 0; converts && i < 20; i++) {
+		CHECK(touch(map + 2 * PG, (int)i).sig == 0);
+		CHECK(set_attr2(file, 2 * PG, PG, PRIV, NULL) == 0 && refused(2));
+		CHECK(set_attr2(file, 2 * PG, PG, 0, NULL) == 0 && touch(map + 2 * PG, -1).value == (int)i);
+	}
+	CHECK(fallocate(file, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, SIZE) == 0);
+	CHECK(munmap(map, SIZE) == 0 && close(file) == 0 && close(vm) == 0 && close(kvm) == 0);
+	return 42;
+}
+
+static int forbidden_there(void)
+{
+	getppid();
+	return 1;
+}
+
+/* The device is not reached by another way than the filter's. */
+static int denied_there(void)
+{
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	CHECK(vm >= 0);
+	CHECK(ioctl(vm, KVM_CHECK_EXTENSION, 234) == -1 && errno == EPERM);
+	return 42;
+}
+
+static int filters_again(void)
+{
+	static const struct sock_filter no_mprotect[] = { LOAD_NR, IF(SYS_mprotect, DENIED), RETURN(SECCOMP_RET_ALLOW) };
+
+	INSTALL(by_syscall, no_mprotect);
+	CHECK(mprotect(self, PG, PROT_READ) == -1 && errno == EPERM);
+	return creates();
+}
+
+static int execs_again(void)
+{
+	char *args[] = { self, (char[]){ "creates" }, NULL };
+
+	execve(self, args, environ);
+	return 1;
+}
+
+/* Natively of no importance, but gmem cannot be where it has to be: tests/overlay_seccomp.t. */
+static int execs_without_place(void)
+{
+	static const struct sock_filter filter[] = {
+		LOAD_NR,
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3),
+		LOAD_ARG(3),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_FIXED_NOREPLACE, 0, 1),
+		RETURN(DENIED),
+		RETURN(SECCOMP_RET_ALLOW),
+	};
+
+	INSTALL(by_prctl, filter);
+	return execs_again();
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void);
+} images[] = { { "creates", creates },
+	       { "forbidden", forbidden_there },
+	       { "denied", denied_there },
+	       { "filters", filters_again },
+	       { "execs", execs_again },
+	       { "without-place", execs_without_place } };
+
+static int image(const char *name)
+{
+	for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++)
+		if (!strcmp(images[i].name, name))
+			return images[i].run();
+	return 2;
+}
+
+static int exec_strict(void *what)
+{
+	char *args[] = { self, what, NULL };
+
+	INSTALL(by_syscall, starts_programs);
+	execve(self, args, environ);
+	return 1;
+}
+
+static int exec_empty_environment(void *what)
+{
+	char *args[] = { self, what, NULL }, *none[] = { NULL };
+
+	INSTALL(by_prctl, starts_programs);
+	execve(self, args, none);
+	return 1;
+}
+
+static int exec_denying_commands(void *what)
+{
+	static const struct sock_filter filter[] = {
+		LOAD_NR,
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 1, 0),
+		RETURN(SECCOMP_RET_ALLOW),
+		LOAD_ARG(1),
+		IF(KVM_CHECK_EXTENSION, DENIED),
+		RETURN(SECCOMP_RET_ALLOW),
+	};
+	char *args[] = { self, what, NULL };
+
+	INSTALL(by_prctl, filter);
+	execve(self, args, environ);
+	return 1;
+}
+
+/* As "W^X" is enforced: no memory is or becomes both, and nothing anonymous executable. */
+static int exec_no_new_code(void *what)
+{
+	static const struct sock_filter filter[] = {
+		LOAD_NR,
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
+		LOAD_ARG(2),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+		RETURN(SECCOMP_RET_KILL_PROCESS),
+		LOAD_NR,
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 5),
+		LOAD_ARG(2),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 3),
+		LOAD_ARG(3),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_ANONYMOUS, 0, 1),
+		RETURN(SECCOMP_RET_KILL_PROCESS),
+		RETURN(SECCOMP_RET_ALLOW),
+	};
+	char *args[] = { self, what, NULL };
+
+	INSTALL(by_syscall, filter);
+	execve(self, args, environ);
+	return 1;
+}
+
+static void outlives_exec(void)
+{
+	is(run(exec_strict, (char[]){ "creates" }), 42, "exec under a strict filter: a file is made, converted, touched, punched");
+	is(run(exec_empty_environment, (char[]){ "creates" }), 42, "... with an empty environment, too");
+	is(run(exec_strict, (char[]){ "forbidden" }), -SIGSYS, "... what it forbids kills the new image");
+	is(run(exec_strict, (char[]){ "execs" }), 42, "... and the one after it works");
+	is(run(exec_strict, (char[]){ "filters" }), 42, "... and another filter can be put on top");
+	is(run(exec_denying_commands, (char[]){ "denied" }), 42, "a command that is denied is so after exec");
+	is(run(exec_no_new_code, (char[]){ "creates" }), 42, "a filter against new code");
+}
+
+int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
@@ -426,9 +629,18 @@ int main(void)
 		     { "syscall(SYS_prctl)", by_prctl_number },
 		     { "TSYNC", by_tsync } };
 
-	/* A container's filter is there before any of ours. */
-	int inherited = prctl(PR_GET_SECCOMP);
+	int inherited;
 
+	/* Before a filter could object: the images get the name as their own. */
+	if (argc > 1) {
+		snprintf(self, sizeof(self), "%s", argv[0]);
+		touch_init();
+		_exit(image(argv[1]));
+	}
+	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+		die("own name");
+	/* A container's filter is there before any of ours. */
+	inherited = prctl(PR_GET_SECCOMP);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0)
@@ -456,6 +668,7 @@ int main(void)
 	is(run(stacked, NULL), 42, "a filter in a child");
 	is(run(stacked_both, NULL), 42, "filters on top of each other");
 	is(run(other_thread, NULL), 42, "another thread of the program");
+	outlives_exec();
 	is(run(bad_arguments, &inherited), 42, "what is no filter is refused as the kernel does");
 	return done_testing();
 }
