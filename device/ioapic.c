@@ -68,12 +68,14 @@ int ioapic_set(struct ioapic *io, unsigned pin, bool level)
 	return old & bit ? 0 : service(io, pin);
 }
 
-void ioapic_eoi(struct ioapic *io, u8 vector)
+void ioapic_eoi(struct ioapic *io, u8 vector, bool level)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
-		if ((u8)io->redir[pin] != vector || !(io->redir[pin] & IOAPIC_LEVEL))
+		if ((u8)io->redir[pin] != vector)
 			continue;
 		io->acked(io, pin);
+		if (!level || !(io->redir[pin] & IOAPIC_LEVEL))
+			continue;
 		io->redir[pin] &= ~IOAPIC_REMOTE_IRR;
 		if (io->irr >> pin & 1)
 			service(io, pin);
@@ -112,6 +114,8 @@ static void write_index(struct ioapic *io, u32 value)
 	if (!(new & IOAPIC_LEVEL))
 		new &= ~IOAPIC_REMOTE_IRR;
 	io->redir[pin] = new;
+	if (old & ~new & IOAPIC_MASKED)
+		io->unmasked(io, pin);
 	if ((new & IOAPIC_LEVEL) && (io->irr >> pin & 1))
 		service(io, pin);
 }

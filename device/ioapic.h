@@ -21,6 +21,7 @@ struct ioapic {
 	int (*deliver)(struct ioapic *io, const struct irq_message *message);
 	/* An interrupt of this pin has ended; a line may be lowered or raised from here. */
 	void (*acked)(struct ioapic *io, unsigned pin);
+	void (*unmasked)(struct ioapic *io, unsigned pin);
 	u64 redir[IOAPIC_PINS];
 	u32 irr;
 	u32 select;
@@ -30,7 +31,8 @@ struct ioapic {
 void ioapic_reset(struct ioapic *io);
 /* The line's level now: as KVM_IRQ_LINE_STATUS answers, 0 coalesced, -1 masked or nobody there, else deliveries. */
 int ioapic_set(struct ioapic *io, unsigned pin, bool level);
-void ioapic_eoi(struct ioapic *io, u8 vector);
+/* level: as the APIC took the interrupt. */
+void ioapic_eoi(struct ioapic *io, u8 vector, bool level);
 u32 ioapic_read(const struct ioapic *io, unsigned offset);
 void ioapic_write(struct ioapic *io, unsigned offset, u32 value);
 struct irq_message ioapic_message(u64 redir);

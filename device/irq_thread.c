@@ -38,9 +38,10 @@ void irq_expire_cpu(struct irq_cpu *cpu, u64 now)
 		dev_vcpu_kick(cpu->v);
 }
 
-static void expire_pit(struct irqchip *chip, u64 now)
+void irq_pit_tick(struct irqchip *chip)
 {
-	if (!chip->has_pit || !pit_expire(&chip->pit, now))
+	chip->pit_due = false;
+	if (!pit_tick(&chip->pit))
 		return;
 	irq_set_gsi(chip, 0, IRQ_SOURCE_PIT, true);
 	irq_set_gsi(chip, 0, IRQ_SOURCE_PIT, false);
@@ -49,6 +50,12 @@ static void expire_pit(struct irqchip *chip, u64 now)
 		if ((lapic_get(&cpu->lapic, LAPIC_LVT0) >> 8 & 7) == IRQ_NMI && lapic_local(&cpu->lapic, LAPIC_LVT0))
 			dev_vcpu_kick(cpu->v);
 	}
+}
+
+static void expire_pit(struct irqchip *chip, u64 now)
+{
+	if (chip->has_pit && pit_expire(&chip->pit, now))
+		irq_pit_tick(chip);
 }
 
 static u64 earliest(u64 a, u64 b)

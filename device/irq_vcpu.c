@@ -32,6 +32,8 @@ static bool enter(struct dev_vcpu *v)
 
 static void leave(struct dev_vcpu *v, bool was)
 {
+	if (cpu_of(v)->chip->pit_due)
+		irq_pit_tick(cpu_of(v)->chip);
 	rt_unlock(&cpu_of(v)->chip->lock);
 	v->in_map = was;
 }
@@ -74,11 +76,9 @@ static void ended(struct lapic *apic, u8 vector, bool level)
 
 	/* What it kept back may come now. */
 	cpu_kick(cpu->v->cpu, CPU_STOP_POLL);
-	if (!level)
-		return;
 	if (cpu->chip->mode == IRQCHIP_FULL) {
-		ioapic_eoi(&cpu->chip->ioapic, vector);
-	} else if (is_reserved(cpu->chip, apic, vector)) {
+		ioapic_eoi(&cpu->chip->ioapic, vector, level);
+	} else if (level && is_reserved(cpu->chip, apic, vector)) {
 		cpu->v->ioapic_eoi = 0x100U | vector;
 		cpu_kick(cpu->v->cpu, CPU_STOP);
 	}

@@ -20,17 +20,36 @@ static int ioapic_deliver(struct ioapic *io, const struct irq_message *m)
 	return irq_deliver(chip_of_ioapic(io), m, NULL);
 }
 
+/* Within a controller's work: the next tick of the timer comes behind it. */
 static void pin_acked(struct irqchip *chip, u32 which, u32 pin)
 {
-	int gsi = chip->irqfds ? irq_gsi_of_pin(chip, which, pin) : -1;
+	int gsi = chip->irqfds || chip->has_pit ? irq_gsi_of_pin(chip, which, pin) : -1;
 
-	if (gsi >= 0)
+	if (gsi >= 0 && chip->irqfds)
 		irqfd_acked(chip, (u32)gsi);
+	if (gsi == 0 && chip->has_pit)
+		chip->pit_due |= pit_acked(&chip->pit);
+}
+
+static void pin_unmasked(struct irqchip *chip, u32 which, u32 pin)
+{
+	if (chip->has_pit && irq_gsi_of_pin(chip, which, pin) == 0)
+		pit_forget(&chip->pit);
 }
 
 static void ioapic_acked(struct ioapic *io, unsigned pin)
 {
 	pin_acked(chip_of_ioapic(io), KVM_IRQCHIP_IOAPIC, pin);
+}
+
+static void ioapic_unmasked(struct ioapic *io, unsigned pin)
+{
+	pin_unmasked(chip_of_ioapic(io), KVM_IRQCHIP_IOAPIC, pin);
+}
+
+static void pic_unmasked(struct pic *pic, unsigned pin)
+{
+	pin_unmasked(RT_CONTAINER_OF(pic, struct irqchip, pic), pin >> 3, pin & 7);
 }
 
 static void pic_acked(struct pic *pic, unsigned pin)
@@ -63,7 +82,9 @@ struct irqchip *irqchip_get(struct dev_vm *vm)
 		chip->epoll = chip->timer = -1;
 		chip->ioapic.deliver = ioapic_deliver;
 		chip->ioapic.acked = ioapic_acked;
+		chip->ioapic.unmasked = ioapic_unmasked;
 		chip->pic.acked = pic_acked;
+		chip->pic.unmasked = pic_unmasked;
 		vm->irq_fini = irqchip_fini;
 		__atomic_store_n(&vm->irq, chip, __ATOMIC_RELEASE);
 	}
@@ -330,4 +351,17 @@ long dev_vm_set_pit2(struct dev_object *obj, u64 arg, void *copy, struct core_er
 	const struct kvm_pit_state2 *state = copy;
 
 	return set_pit(obj, state->channels, state->flags, err);
+}
+
+long dev_vm_reinject_control(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	const struct kvm_reinject_control *control = copy;
+	struct irqchip *chip = with_pit(obj, err);
+
+	if (!chip)
+		return -ENXIO;
+	rt_lock(&chip->lock);
+	pit_set_reinject(&chip->pit, control->pit_reinject);
+	rt_unlock(&chip->lock);
+	return 0;
 }

@@ -75,6 +75,7 @@ struct irqchip {
 	enum irqchip_mode mode;
 	bool ids32;	   /* KVM_X2APIC_API_USE_32BIT_IDS */
 	bool has_pit;
+	bool pit_due; /* a tick is to be raised when what is under way is done */
 	u32 reserved_pins; /* of a user space I/O APIC, split */
 	struct irq_cpu *cpus;
 	struct pic pic;
@@ -126,6 +127,8 @@ void irq_thread_stop(struct irqchip *chip);
 /* A timer's deadline may be earlier than before. */
 void irq_timer_changed(struct irqchip *chip, u64 deadline);
 void irq_expire_cpu(struct irq_cpu *cpu, u64 now);
+/* A tick of the timer, unless it has to wait. */
+void irq_pit_tick(struct irqchip *chip);
 
 /* device/irqfd.c */
 void irqfd_happened(struct irqchip *chip, u64 id);

@@ -142,7 +142,7 @@ bool pic_is_port(u16 port)
 static void write_icw1(struct pic *pic, unsigned which, u8 value)
 {
 	struct kvm_pic_state *s = &pic->chip[which];
-	u8 levels = s->irr & s->elcr;
+	u8 levels = s->irr & s->elcr, edges = s->irr & (u8)~s->elcr;
 
 	s->last_irr = 0;
 	s->irr = levels;
@@ -155,6 +155,11 @@ static void write_icw1(struct pic *pic, unsigned which, u8 value)
 	s->special_fully_nested_mode = 0;
 	s->init4 = value & 1;
 	s->init_state = 1;
+	/* Edges that nobody will see any more have ended. */
+	for (unsigned pin = 0; pin < 8; pin++) {
+		if (edges >> pin & 1)
+			end(pic, which, pin);
+	}
 }
 
 static void write_ocw3(struct kvm_pic_state *s, u8 value)
@@ -199,11 +204,25 @@ static void write_ocw2(struct pic *pic, unsigned which, u8 value)
 	}
 }
 
-static void write_data(struct kvm_pic_state *s, u8 value)
+static void write_mask(struct pic *pic, unsigned which, u8 value)
 {
+	struct kvm_pic_state *s = &pic->chip[which];
+	u8 opened = s->imr & (u8)~value;
+
+	s->imr = value;
+	for (unsigned pin = 0; pin < 8 && pic->unmasked; pin++) {
+		if (opened >> pin & 1)
+			pic->unmasked(pic, which * 8 + pin);
+	}
+}
+
+static void write_data(struct pic *pic, unsigned which, u8 value)
+{
+	struct kvm_pic_state *s = &pic->chip[which];
+
 	switch (s->init_state) {
 	case 0:
-		s->imr = value;
+		write_mask(pic, which, value);
 		break;
 	case 1:
 		s->irq_base = value & 0xf8;
@@ -231,7 +250,7 @@ void pic_write(struct pic *pic, u16 port, u8 value)
 		return;
 	}
 	if (port & 1)
-		write_data(s, value);
+		write_data(pic, which, value);
 	else if (value & 0x10)
 		write_icw1(pic, which, value);
 	else if (value & 8)

@@ -14,6 +14,7 @@ enum { PIC_PINS = 16, PIC_MASTER = 0, PIC_SLAVE = 1, PIC_CASCADE = 2 };
 
 struct pic {
 	void (*acked)(struct pic *pic, unsigned pin); /* an interrupt of this pin has ended */
+	void (*unmasked)(struct pic *pic, unsigned pin);
 	struct kvm_pic_state chip[2];
 };
 

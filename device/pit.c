@@ -3,6 +3,10 @@
  * device/pit.c - an 8254: nothing counts, counts are worked out from the time of loading
  *
  * Channel 0 interrupts, channel 2 has a gate and the speaker at port 0x61.  BCD is not counted.
+ *
+ * Reinjection: an edge that comes while the one before is being handled would be lost in the
+ * controller, and a guest that counts ticks would lose time.  So each is raised only when the one before has ended,
+ * and those that fell due meanwhile follow.  What ended a masked tick nobody can tell: unmasking begins anew.
  */
 #include "device/pit.h"
 
@@ -61,11 +65,18 @@ static bool output_of(const struct kvm_pit_channel_state *c, u64 now)
 	return d == c->count;
 }
 
+void pit_forget(struct pit *pit)
+{
+	pit->waiting = 0;
+	pit->acked = true;
+}
+
 static void arm(struct pit *pit)
 {
 	const struct kvm_pit_channel_state *c = &pit->channel[0];
 	u64 interval = ticks_to_ns(c->count);
 
+	pit_forget(pit);
 	pit->period = 0;
 	pit->deadline = 0;
 	if (pit->flags & KVM_PIT_FLAGS_HPET_LEGACY)
@@ -97,6 +108,8 @@ void pit_reset(struct pit *pit, u64 now)
 		pit->channel[i].count_load_time = (s64)now;
 	}
 	pit->deadline = pit->period = 0;
+	pit->reinject = true;
+	pit_forget(pit);
 }
 
 /* The counters start again, as KVM_SET_PIT2's do; a channel that nobody has programmed stays silent. */
@@ -121,7 +134,34 @@ bool pit_expire(struct pit *pit, u64 now)
 	if (!deadline || deadline > now)
 		return false;
 	pit->deadline = pit->period ? now + pit->period - (now - deadline) % pit->period : 0;
+	if (pit->reinject)
+		pit->waiting += pit->period ? (u32)((now - deadline) / pit->period) + 1 : 1;
 	return true;
+}
+
+bool pit_tick(struct pit *pit)
+{
+	bool ready = !pit->reinject || pit->acked;
+
+	pit->acked = pit->acked && !pit->reinject;
+	return ready;
+}
+
+bool pit_acked(struct pit *pit)
+{
+	if (!pit->reinject)
+		return false;
+	pit->acked = true;
+	if (pit->waiting)
+		pit->waiting--;
+	return pit->waiting != 0;
+}
+
+void pit_set_reinject(struct pit *pit, bool on)
+{
+	if (on && !pit->reinject)
+		pit_forget(pit);
+	pit->reinject = on;
 }
 
 bool pit_is_port(const struct pit *pit, u16 port)

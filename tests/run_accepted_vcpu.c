@@ -12,7 +12,6 @@
 #include "tests/run_vcpu.h"
 #include "uapi/kvm_irq.h"
 
-#define CAP_REINJECT_CONTROL 24
 #define MXCSR_IE	     0x01
 #define MXCSR_OE	     0x08
 
@@ -83,14 +82,6 @@ static void irqfd_close(void)
 {
 	is(foreign_irqfd_works(10), true, "irqfd-close: an eventfd that only another process has open raises its line");
 	is(foreign_irqfd_works(200), false, "irqfd-close: not any more when there are very many");
-}
-
-static void pit_reinject(void)
-{
-	struct guest g = guest_new(0);
-
-	is(ioctl(g.vm, KVM_CHECK_EXTENSION, CAP_REINJECT_CONTROL), 0, "pit-reinject: there is no KVM_CAP_REINJECT_CONTROL");
-	guest_free(&g);
 }
 
 static void *pre_fault_thread(void *arg)
@@ -262,7 +253,6 @@ int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	irqfd_close();
-	pit_reinject();
 	uffd_signal();
 	cpuid_vme();
 	cpuid_baseline();

@@ -280,6 +280,29 @@ static void test_pit(void)
 	guest_free(&g);
 }
 
+/* Ticks that fell due while the guest did not run come one after the other. */
+static void test_pit_reinject(void)
+{
+	struct kvm_reinject_control control = { .pit_reinject = 1 };
+	struct guest g = guest_new(true);
+	struct kvm_pit_state2 pit;
+	double t;
+
+	is(ioctl(g.vm, KVM_CHECK_EXTENSION, KVM_CAP_REINJECT_CONTROL), 1, "KVM_CAP_REINJECT_CONTROL");
+	is(ioctl(g.vm, KVM_REINJECT_CONTROL, &control), 0, "KVM_REINJECT_CONTROL");
+	setup_pic(&g, 0);
+	ioctl(g.vm, KVM_GET_PIT2, &pit);
+	pit.channels[0].mode = 2;
+	pit.channels[0].count = 5966; /* 5 ms */
+	t = seconds();
+	ioctl(g.vm, KVM_SET_PIT2, &pit);
+	usleep(2000000);
+	ok(run_from(&g, guest_spin, 400, 0, 0), "400 ticks of 5 ms, of which the guest slept through most");
+	t = seconds() - t;
+	ok(t < 3.5, "... are there in two seconds, not four (%.3f s)", t);
+	guest_free(&g);
+}
+
 /* ---- from outside, while the guest is halted ---- */
 
 struct later {
@@ -509,6 +532,7 @@ static void test_refusals(void)
 	ioctl(vm, KVM_CREATE_IRQCHIP, 0);
 	is(error_of(ioctl(vm, KVM_GET_IRQCHIP, &chip)), EINVAL, "no such chip");
 	is(error_of(ioctl(vm, KVM_GET_PIT2, &chip)), ENXIO, "no timer");
+	is(error_of(ioctl(vm, KVM_REINJECT_CONTROL, &chip)), ENXIO, "... whose ticks could come again");
 	is(error_of(ioctl(vm, KVM_CREATE_PIT2, &pit)), 0, "a timer");
 	is(error_of(ioctl(vm, KVM_CREATE_PIT2, &pit)), EEXIST, "... once");
 	close(vm);
@@ -577,6 +601,7 @@ int main(void)
 	test_refusals();
 	test_apic_timer();
 	test_pit();
+	test_pit_reinject();
 	test_lines();
 	test_irqfd();
 	test_ioeventfd();

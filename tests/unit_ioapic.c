@@ -28,6 +28,13 @@ static void on_acked(struct ioapic *io, unsigned pin)
 		ioapic_set(io, pin, false);
 }
 
+static unsigned unmasked;
+
+static void on_unmasked(struct ioapic *io, unsigned pin)
+{
+	unmasked = pin + 1;
+}
+
 static void window(struct ioapic *io, unsigned index, u32 value)
 {
 	ioapic_write(io, 0x00, index);
@@ -42,7 +49,7 @@ static u32 window_read(struct ioapic *io, unsigned index)
 
 static struct ioapic fresh(void)
 {
-	struct ioapic io = { .deliver = on_deliver, .acked = on_acked };
+	struct ioapic io = { .deliver = on_deliver, .acked = on_acked, .unmasked = on_unmasked };
 
 	ioapic_reset(&io);
 	delivered = acked = 0;
@@ -78,6 +85,7 @@ static void test_edge(void)
 	is(ioapic_set(&io, 4, true), -1, "a masked pin");
 	ioapic_set(&io, 4, false);
 	route(&io, 4, 0x02000000, 0x0934);
+	is(unmasked, 5, "it is unmasked");
 	is(ioapic_set(&io, 4, true), 1, "an edge is delivered");
 	ok(last.vector == 0x34 && last.dest == 2 && last.mode == IRQ_LOWEST && last.lowest && last.logical &&
 		   !last.level_triggered,
@@ -86,8 +94,8 @@ static void test_edge(void)
 	ioapic_set(&io, 4, false);
 	is(ioapic_set(&io, 4, true), 1, "the next one does");
 	is(delivered, 2, "two interrupts");
-	ioapic_eoi(&io, 0x34);
-	is(acked, 0, "edges wait for no EOI");
+	ioapic_eoi(&io, 0x34, false);
+	ok(acked == 1 && acked_pin == 4 && delivered == 2, "the end of an edge is told, and brings no other");
 	answer = -1;
 	ioapic_set(&io, 4, false);
 	is(ioapic_set(&io, 4, true), -1, "nobody there");
@@ -101,12 +109,12 @@ static void test_level(void)
 	is(ioapic_set(&io, 9, true), 1, "a level is delivered");
 	is(window_read(&io, 0x22) & IOAPIC_REMOTE_IRR, IOAPIC_REMOTE_IRR, "remote IRR is set");
 	is(ioapic_set(&io, 9, true), 0, "and keeps it silent");
-	ioapic_eoi(&io, 0x50);
+	ioapic_eoi(&io, 0x50, true);
 	is(acked, 0, "another vector's EOI is not its");
-	ioapic_eoi(&io, 0x51);
+	ioapic_eoi(&io, 0x51, true);
 	ok(acked == 1 && acked_pin == 9 && delivered == 2, "EOI with the line up: again");
 	lower_when_acked = true;
-	ioapic_eoi(&io, 0x51);
+	ioapic_eoi(&io, 0x51, true);
 	ok(delivered == 2 && !(window_read(&io, 0x22) & IOAPIC_REMOTE_IRR), "a device that lowers its line is left alone");
 	window(&io, 0x22, 0x18051);
 	ioapic_set(&io, 9, true);

@@ -130,7 +130,7 @@ static void test_pit(void)
 	ok(pit_write(&pit, 0x40, 0x2e, now), "the second half starts it");
 	ok(pit.period > 9990000 && pit.period < 10010000, "100 Hz");
 	ok(!pit_expire(&pit, now + pit.period - 1) && pit_expire(&pit, now + 3 * pit.period + 5), "due");
-	is(pit.deadline, now + 4 * pit.period, "missed periods are one");
+	is(pit.deadline, now + 4 * pit.period, "missed periods are one deadline");
 	pit_write(&pit, 0x43, 0x00, now + pit.period / 2);
 	low = pit_read(&pit, 0x40, now + pit.period);
 	low |= (unsigned)pit_read(&pit, 0x40, now + pit.period) << 8;
@@ -150,6 +150,70 @@ static void test_pit(void)
 	is(pit_read(&pit, 0x40, now + S) & 0xbf, 0xb0, "the status read back: output high, both bytes, mode 0");
 }
 
+static struct pit ticking(u64 now)
+{
+	struct pit pit = { .has_speaker = true };
+
+	pit_reset(&pit, now);
+	pit_write(&pit, 0x43, 0x34, now);
+	pit_write(&pit, 0x40, 0x9c, now);
+	pit_write(&pit, 0x40, 0x2e, now);
+	return pit;
+}
+
+static void test_reinject(void)
+{
+	u64 now = 7 * S;
+	struct pit pit = ticking(now);
+
+	pit_expire(&pit, now + pit.period);
+	ok(pit_tick(&pit), "the first tick is raised");
+	pit_expire(&pit, now + 3 * pit.period);
+	ok(!pit_tick(&pit), "the next two wait for its end");
+	ok(pit_acked(&pit) && pit_tick(&pit), "then comes the second");
+	ok(!pit_tick(&pit), "and only that");
+	ok(pit_acked(&pit) && pit_tick(&pit), "then the third");
+	ok(!pit_acked(&pit), "and no more");
+	ok(!pit_acked(&pit) && !pit.waiting, "an end without a tick is nothing");
+	pit_expire(&pit, now + 9 * pit.period);
+	pit_tick(&pit);
+	pit_forget(&pit);
+	ok(!pit.waiting && pit_tick(&pit), "unmasking begins anew");
+	pit_set_reinject(&pit, false);
+	pit_expire(&pit, now + 20 * pit.period);
+	ok(pit_tick(&pit) && pit_tick(&pit), "without reinjection ticks wait for nothing");
+	ok(!pit_acked(&pit), "nor do they come later");
+	pit_set_reinject(&pit, true);
+	ok(pit_tick(&pit) && !pit_tick(&pit), "with it they do again");
+	pit_write(&pit, 0x40, 0x9c, now);
+	pit_write(&pit, 0x40, 0x2e, now);
+	ok(pit_tick(&pit), "loading the counter begins anew");
+}
+
+static unsigned opened;
+
+static void on_unmasked(struct pic *pic, unsigned pin)
+{
+	opened |= 1U << pin;
+}
+
+static void test_unmasked(void)
+{
+	struct pic pic = fresh(1);
+
+	pic.unmasked = on_unmasked;
+	pic_write(&pic, 0x21, 0xff);
+	is(opened, 0, "masking is no unmasking");
+	pic_write(&pic, 0x21, 0xfe);
+	pic_write(&pic, 0xa1, 0xff);
+	pic_write(&pic, 0xa1, 0x7f);
+	is(opened, 1 | 1 << 15, "pins that are unmasked");
+	acked = 0;
+	pic_set(&pic, 0, true);
+	pic_write(&pic, 0x20, 0x11);
+	is(acked, 1, "an edge that an initialisation drops has ended");
+}
+
 int main(void)
 {
 	test_master();
@@ -157,5 +221,7 @@ int main(void)
 	test_level();
 	test_modes();
 	test_pit();
+	test_reinject();
+	test_unmasked();
 	return done_testing();
 }

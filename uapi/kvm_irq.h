@@ -13,6 +13,7 @@
 #define KVM_CAP_IRQ_ROUTING	      25
 #define KVM_CAP_IRQ_INJECT_STATUS     26
 #define KVM_CAP_IRQFD		      32
+#define KVM_CAP_REINJECT_CONTROL      24
 #define KVM_CAP_PIT2		      33
 #define KVM_CAP_PIT_STATE2	      35
 #define KVM_CAP_IOEVENTFD	      36
@@ -81,6 +82,11 @@ struct kvm_irqchip {
 struct kvm_pit_config {
 	__u32 flags;
 	__u32 pad[15];
+};
+
+struct kvm_reinject_control {
+	__u8 pit_reinject;
+	__u8 reserved[31];
 };
 
 #define KVM_PIT_SPEAKER_DUMMY	   1
@@ -185,6 +191,7 @@ struct kvm_ioeventfd {
 #define KVM_IRQ_LINE_STATUS  _IOWR(KVMIO, 0x67, struct kvm_irq_level)
 #define KVM_SET_GSI_ROUTING  _IOW(KVMIO, 0x6a, struct kvm_irq_routing)
 #define KVM_IRQFD	     _IOW(KVMIO, 0x76, struct kvm_irqfd)
+#define KVM_REINJECT_CONTROL _IO(KVMIO, 0x71)
 #define KVM_CREATE_PIT2	     _IOW(KVMIO, 0x77, struct kvm_pit_config)
 #define KVM_IOEVENTFD	     _IOW(KVMIO, 0x79, struct kvm_ioeventfd)
 #define KVM_GET_PIT2	     _IOR(KVMIO, 0x9f, struct kvm_pit_state2)
