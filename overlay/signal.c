@@ -31,16 +31,11 @@
 
 #include "device/vcpu.h"
 #include "host/peer.h"
-#include "overlay/overlay.h"
+#include "overlay/signal.h"
 #include "rt/lock.h"
 #include "rt/string.h"
 #include "rt/user.h"
 
-#define SIG_DFL_ 0UL
-#define SIG_IGN_ 1UL
-#define SIG_HOLD_ 2UL
-#define SIG_ERR_ (~0UL)
-#define SIGBIT(signo) (1ULL << ((signo)-1))
 #define UNMASKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
 /* What the kernel keeps of an action's flags. */
 #define SA_EXPOSE_TAGBITS_ 0x800U
@@ -48,25 +43,13 @@
 	((u64)(u32)(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |      \
 		    SA_RESTORER | SA_EXPOSE_TAGBITS_))
 
-struct kernel_action {
-	u64 handler, flags, restorer, mask;
-};
-
-/* struct sigaction of glibc and musl on x86-64. */
-struct libc_action {
-	u64 handler;
-	u64 mask[16];
-	s32 flags;
-	u64 restorer;
-};
-
 static struct rt_lock action_lock = RT_LOCK_INIT;
 #define SIGNALS 65
-static struct kernel_action virtual_actions[SIGNALS]; /* what the program believes */
+static struct ov_action virtual_actions[SIGNALS]; /* what the program believes */
 /* Our entry stands for these always, for others while the program has a handler. */
 static const int our_signals[3] = { SIGSEGV, SIGBUS, HOST_PEER_SIGNAL };
 
-static struct kernel_action *virtual_of(int signo)
+static struct ov_action *virtual_of(int signo)
 {
 	return &virtual_actions[signo];
 }
@@ -80,7 +63,7 @@ static bool always_ours(int signo)
 }
 
 /* The C library's own two, and what cannot be caught, are left alone. */
-static bool ours(int signo)
+bool ov_signal_ours(int signo)
 {
 	return ov_config.active && signo > 0 && signo < SIGNALS && signo != SIGKILL && signo != SIGSTOP && signo != 32 &&
 	       signo != 33;
@@ -116,7 +99,7 @@ __asm__(".text\n"
 	"	mov $15, %rax\n"
 	"	syscall\n");
 
-static long set_kernel_action(int signo, const struct kernel_action *act, struct kernel_action *old)
+static long set_kernel_action(int signo, const struct ov_action *act, struct ov_action *old)
 {
 	return rt_syscall_raw(__NR_rt_sigaction, signo, (long)act, (long)old, 8, 0, 0);
 }
@@ -124,9 +107,9 @@ static long set_kernel_action(int signo, const struct kernel_action *act, struct
 /* Register our entry the way the program registered its handler. */
 static long install(int signo)
 {
-	const struct kernel_action *v = virtual_of(signo);
+	const struct ov_action *v = virtual_of(signo);
 	bool has_handler = v->handler != SIG_DFL_ && v->handler != SIG_IGN_;
-	struct kernel_action act = { .handler = (u64)(uintptr_t)ov_signal_entry,
+	struct ov_action act = { .handler = (u64)(uintptr_t)ov_signal_entry,
 				     .flags = (has_handler ? v->flags & ~(u64)SA_RESETHAND : SA_ONSTACK | SA_RESTART) |
 					      SA_SIGINFO | SA_RESTORER,
 				     .restorer = (u64)(uintptr_t)ov_signal_restorer,
@@ -137,7 +120,7 @@ static long install(int signo)
 
 static void set_default(int signo)
 {
-	struct kernel_action act = { .handler = SIG_DFL_ };
+	struct ov_action act = { .handler = SIG_DFL_ };
 
 	set_kernel_action(signo, &act, NULL);
 }
@@ -164,7 +147,7 @@ void ov_signal_init(void)
 {
 	find_code();
 	for (int signo = 1; signo < SIGNALS; signo++) {
-		if (ours(signo))
+		if (ov_signal_ours(signo))
 			set_kernel_action(signo, NULL, virtual_of(signo));
 	}
 	for (size_t i = 0; i < RT_ARRAY_SIZE(our_signals); i++)
@@ -173,7 +156,7 @@ void ov_signal_init(void)
 
 void ov_signal_before_exec(void)
 {
-	struct kernel_action act = { .handler = SIG_IGN_ };
+	struct ov_action act = { .handler = SIG_IGN_ };
 
 	for (size_t i = 0; ov_config.active && i < RT_ARRAY_SIZE(our_signals); i++) {
 		if (virtual_of(our_signals[i])->handler == SIG_IGN_)
@@ -195,7 +178,7 @@ static void queue_to_self(int signo, siginfo_t *info)
 /* The program's handler, to be jumped to; 0 for none. */
 static u64 handler_of(int signo)
 {
-	struct kernel_action *v = virtual_of(signo);
+	struct ov_action *v = virtual_of(signo);
 	u64 handler = v->handler;
 
 	if (handler == SIG_DFL_ || handler == SIG_IGN_)
@@ -543,13 +526,13 @@ void ov_signal_take(u64 mask)
 		if (!(mask & ~taken & SIGBIT(signo)))
 			continue;
 		taken |= SIGBIT(signo);
-		if (ours(signo) && virtual_of(signo)->handler == SIG_DFL_)
+		if (ov_signal_ours(signo) && virtual_of(signo)->handler == SIG_DFL_)
 			install(signo);
 	}
 }
 
 /* Swap the program's view of an action; what the kernel would refuse is refused by asking it. */
-static long change_action(int signo, const struct kernel_action *act, struct kernel_action *old)
+long ov_signal_change(int signo, const struct ov_action *act, struct ov_action *old)
 {
 	struct ov_guard guard;
 	long ret = 0;
@@ -568,146 +551,4 @@ static long change_action(int signo, const struct kernel_action *act, struct ker
 	rt_unlock(&action_lock);
 	ov_leave(&guard);
 	return ret;
-}
-
-int ov_sigaction(int signo, const struct libc_action *act, struct libc_action *old)
-{
-	struct kernel_action want, had;
-	struct libc_action copy;
-	long ret;
-
-	if (!ours(signo))
-		return (int)ov_ret(ov_next_call(OV_NEXT_sigaction, __NR_rt_sigaction, signo, (long)act, (long)old, 8, 0, 0));
-	if (act && rt_copy_in(&copy, (u64)(uintptr_t)act, sizeof(copy)) < 0)
-		return (int)ov_ret(-EFAULT);
-	if (act) {
-		want.handler = copy.handler;
-		want.flags = (u32)copy.flags;
-		want.restorer = copy.restorer;
-		want.mask = copy.mask[0];
-	}
-	ret = change_action(signo, act ? &want : NULL, &had);
-	if (ret == 0 && old) {
-		memset(&copy, 0, sizeof(copy));
-		copy.handler = had.handler;
-		copy.mask[0] = had.mask;
-		copy.flags = (s32)had.flags;
-		copy.restorer = had.restorer;
-		ret = rt_copy_out((u64)(uintptr_t)old, &copy, sizeof(copy));
-	}
-	return (int)ov_ret(ret);
-}
-
-static u64 simple_signal(enum ov_next_id next, int signo, u64 handler, u64 flags)
-{
-	u64 (*function)(int, u64);
-	struct kernel_action want = { .handler = handler, .flags = flags }, had;
-
-	if (!ours(signo)) {
-		function = (u64(*)(int, u64))ov_next_lookup(next);
-		return function ? function(signo, handler) : (u64)ov_ret(-ENOSYS);
-	}
-	if (handler == SIG_ERR_)
-		return (u64)ov_ret(-EINVAL);
-	want.mask = flags & SA_NODEFER ? 0 : SIGBIT(signo);
-	change_action(signo, &want, &had);
-	return had.handler;
-}
-
-u64 ov_signal(int signo, u64 handler)
-{
-	return simple_signal(OV_NEXT_signal, signo, handler, SA_RESTART);
-}
-
-u64 ov_sysv_signal(int signo, u64 handler)
-{
-	return simple_signal(OV_NEXT_sysv_signal, signo, handler, SA_RESETHAND | SA_NODEFER);
-}
-
-long ov_rt_sigprocmask(int how, const u64 *set, u64 *old, size_t size);
-
-/* 1 when the signal is blocked now, and then: unblock (how = SIG_UNBLOCK) or block it. */
-static bool change_mask(int signo, int how)
-{
-	const u64 bit = SIGBIT(signo);
-	u64 old = 0;
-
-	ov_rt_sigprocmask(how, &bit, &old, sizeof(bit));
-	return (old & bit) != 0;
-}
-
-u64 ov_sigset(int signo, u64 handler)
-{
-	u64 (*function)(int, u64) = (u64(*)(int, u64))ov_next_lookup(OV_NEXT_sigset);
-	struct kernel_action want = { .handler = handler }, had;
-
-	if (!ours(signo) || handler == SIG_ERR_)
-		return function ? function(signo, handler) : (u64)ov_ret(-ENOSYS);
-	change_action(signo, handler == SIG_HOLD_ ? NULL : &want, &had);
-	return change_mask(signo, handler == SIG_HOLD_ ? SIG_BLOCK : SIG_UNBLOCK) ? SIG_HOLD_ : had.handler;
-}
-
-int ov_sigignore(int signo)
-{
-	struct kernel_action want = { .handler = SIG_IGN_ }, had;
-
-	if (!ours(signo))
-		return (int)ov_ret(ov_next_call(OV_NEXT_sigignore, __NR_rt_sigaction, signo, 0, 0, 0, 0, 0));
-	return (int)ov_ret(change_action(signo, &want, &had));
-}
-
-int ov_siginterrupt(int signo, int interrupt)
-{
-	struct kernel_action act, had;
-
-	if (!ours(signo))
-		return (int)ov_ret(ov_next_call(OV_NEXT_siginterrupt, __NR_rt_sigaction, signo, interrupt, 0, 0, 0, 0));
-	change_action(signo, NULL, &act);
-	act.flags = interrupt ? act.flags & ~(u64)SA_RESTART : act.flags | SA_RESTART;
-	return (int)ov_ret(change_action(signo, &act, &had));
-}
-
-/* rt_sigaction(2) by number, with the kernel's structures: returns -errno. */
-long ov_rt_sigaction(int signo, const void *act, void *old, size_t size)
-{
-	struct kernel_action want, had;
-	long ret;
-
-	if (!ours(signo) || size != sizeof(u64))
-		return ov_raw(__NR_rt_sigaction, signo, act, old, size);
-	if (act && rt_copy_in(&want, (u64)(uintptr_t)act, sizeof(want)) < 0)
-		return -EFAULT;
-	ret = change_action(signo, act ? &want : NULL, &had);
-	return ret == 0 && old ? rt_copy_out((u64)(uintptr_t)old, &had, sizeof(had)) : ret;
-}
-
-/* A mask that the program sets: only what it blocks matters here. */
-static void note_mask(int how, const u64 *set)
-{
-	u64 mask;
-
-	if (set && how != SIG_UNBLOCK && ov_config.active && rt_copy_in(&mask, (u64)(uintptr_t)set, sizeof(mask)) == 0)
-		ov_critical_mask(mask);
-}
-
-int ov_sigprocmask(int how, const u64 *set, u64 *old)
-{
-	note_mask(how, set);
-	return (int)ov_ret(ov_next_call(OV_NEXT_sigprocmask, __NR_rt_sigprocmask, how, (long)set, (long)old, sizeof(*set), 0,
-					0));
-}
-
-/* Returns the error number. */
-int ov_pthread_sigmask(int how, const u64 *set, u64 *old)
-{
-	int (*function)(int, const u64 *, u64 *) = (int (*)(int, const u64 *, u64 *))ov_next_lookup(OV_NEXT_pthread_sigmask);
-
-	note_mask(how, set);
-	return function ? function(how, set, old) : (int)-ov_raw(__NR_rt_sigprocmask, how, set, old, sizeof(*set));
-}
-
-long ov_rt_sigprocmask(int how, const u64 *set, u64 *old, size_t size)
-{
-	note_mask(how, set);
-	return ov_raw(__NR_rt_sigprocmask, how, set, old, size);
 }
