@@ -23,7 +23,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,10 +30,12 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <linux/kvm.h>
+
+#include "boot_acpi.h"
+#include "boot_devices.h"
 
 /* What the system's header may be too old for. */
 #ifndef KVM_CAP_GUEST_MEMFD
@@ -61,15 +62,13 @@ struct kvm_create_guest_memfd {
 #define CMDLINE "console=ttyS0 earlyprintk=serial,ttyS0 pci=off panic=-1 reboot=t nokaslr mitigations=off"
 
 /* Where things are in guest memory, below the first 640 KiB. */
-enum { GDT = 0x10000, PARAMS = 0x11000, CMDLINE_AT = 0x12000, TABLES = 0x20000, LOW_END = 0x9fc00, ACPI = 0xe0040 };
+enum { GDT = 0x10000, PARAMS = 0x11000, CMDLINE_AT = 0x12000, TABLES = 0x20000, LOW_END = 0x9fc00 };
 #define HIGH_MEMORY 0x100000UL
 #define PAGE	    4096UL
 #define ENTRY_64    0x200 /* of the kernel's 64-bit code, behind its start */
 #define COM1	    0x3f8
 #define COM1_IRQ    4
-#define PM1	    0x600 /* ACPI: power management, which has nothing to manage */
 
-enum { MAX_CPUS = 8 };
 struct machine {
 	int vm;
 	char *ram; /* the file's mapping */
@@ -115,132 +114,6 @@ static void add_memory(struct machine *m)
 	region.guest_memfd = (unsigned)file;
 	if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION2, &region) < 0)
 		fail("KVM_SET_USER_MEMORY_REGION2");
-}
-
-/* ---- ACPI: that there is a local APIC and an I/O APIC, and no more than a kernel insists on ---- */
-
-struct acpi_header {
-	char signature[4];
-	uint32_t length;
-	uint8_t revision, checksum;
-	char oem[6], oem_table[8];
-	uint32_t oem_revision;
-	char creator[4];
-	uint32_t creator_revision;
-} __attribute__((packed));
-
-/* Revision 3, up to its 64-bit addresses that matter here. */
-struct acpi_fadt {
-	struct acpi_header header;
-	uint32_t facs, dsdt;
-	uint8_t reserved, profile;
-	uint16_t sci;
-	uint32_t smi_command;
-	uint8_t commands[4];
-	uint32_t pm1a_event, pm1b_event, pm1a_control, pm1b_control, pm2_control, pm_timer, gpe[2];
-	uint8_t pm1_event_length, pm1_control_length, lengths[6];
-	uint16_t latency[2], flush[2];
-	uint8_t duty[2], alarm[3];
-	uint16_t boot_flags;
-	uint8_t reserved2;
-	uint32_t flags;
-	uint8_t reset[16];
-	uint64_t x_facs, x_dsdt;
-	uint8_t x_blocks[96];
-} __attribute__((packed));
-
-struct acpi_madt {
-	struct acpi_header header;
-	uint32_t lapic_address, flags;
-	struct {
-		uint8_t type, length, id, reserved;
-		uint32_t address, first_gsi;
-	} __attribute__((packed)) ioapic;
-	struct {
-		uint8_t type, length, uid, id;
-		uint32_t flags;
-	} __attribute__((packed)) lapic[MAX_CPUS];
-} __attribute__((packed));
-
-struct acpi_rsdp {
-	char signature[8];
-	uint8_t checksum;
-	char oem[6];
-	uint8_t revision;
-	uint32_t rsdt, length;
-	uint64_t xsdt;
-	uint8_t checksum_all, reserved[3];
-} __attribute__((packed));
-
-_Static_assert(sizeof(struct acpi_fadt) == 244 && sizeof(struct acpi_rsdp) == 36, "layouts of the specification");
-
-static uint8_t complement(const void *data, size_t size)
-{
-	const uint8_t *at = data;
-	uint8_t sum = 0;
-
-	while (size--)
-		sum += *at++;
-	return (uint8_t)-sum;
-}
-
-/* Returns where it is. */
-static uint64_t add_table(struct machine *m, void *table, const char *signature, uint8_t revision, size_t size)
-{
-	static uint64_t next = ACPI;
-	struct acpi_header *h = table;
-	uint64_t at = next;
-
-	memcpy(h->signature, signature, 4);
-	memcpy(h->oem, "BOOT  ", 6);
-	memcpy(h->oem_table, "EXAMPLE ", 8);
-	memcpy(h->creator, "BOOT", 4);
-	h->length = (uint32_t)size;
-	h->revision = revision;
-	h->checksum = complement(table, size);
-	memcpy(m->ram + at, table, size);
-	next += (size + 15) & ~15UL;
-	return at;
-}
-
-/* Returns the root pointer's address. */
-static uint64_t write_acpi(struct machine *m)
-{
-	struct acpi_header dsdt = { .length = 0 };
-	struct acpi_fadt fadt = { .sci = 9,
-				  .pm1a_event = PM1,
-				  .pm1a_control = PM1 + 4,
-				  .pm1_event_length = 4,
-				  .pm1_control_length = 2,
-				  .boot_flags = 1 << 0 | 1 << 2,	     /* devices of old; no VGA */
-				  .flags = 1 << 0 | 1 << 4 | 1 << 5 };	     /* WBINVD works; no buttons */
-	struct acpi_madt madt = { .lapic_address = 0xfee00000, .flags = 1 }; /* there are PICs, too */
-	struct {
-		struct acpi_header header;
-		uint64_t table[2];
-	} __attribute__((packed)) xsdt = { .table = { 0 } };
-	struct acpi_rsdp rsdp = { .signature = "RSD PTR ", .oem = "BOOT  ", .revision = 2, .length = sizeof(rsdp) };
-	uint64_t at = ACPI - sizeof(rsdp) - 12;
-
-	madt.ioapic.type = 1;
-	madt.ioapic.length = sizeof(madt.ioapic);
-	madt.ioapic.id = MAX_CPUS;
-	madt.ioapic.address = 0xfec00000;
-	for (unsigned i = 0; i < m->cpus; i++) {
-		madt.lapic[i].length = sizeof(madt.lapic[i]);
-		madt.lapic[i].uid = madt.lapic[i].id = (uint8_t)i;
-		madt.lapic[i].flags = 1; /* there */
-	}
-	fadt.x_dsdt = add_table(m, &dsdt, "DSDT", 2, sizeof(dsdt));
-	fadt.dsdt = (uint32_t)fadt.x_dsdt;
-	xsdt.table[0] = add_table(m, &fadt, "FACP", 3, sizeof(fadt));
-	xsdt.table[1] =
-		add_table(m, &madt, "APIC", 1, offsetof(struct acpi_madt, lapic) + m->cpus * sizeof(madt.lapic[0]));
-	rsdp.xsdt = add_table(m, &xsdt, "XSDT", 1, sizeof(xsdt));
-	rsdp.checksum = complement(&rsdp, 20);
-	rsdp.checksum_all = complement(&rsdp, sizeof(rsdp));
-	memcpy(m->ram + at, &rsdp, sizeof(rsdp));
-	return at;
 }
 
 /* ---- loading ---- */
@@ -317,7 +190,7 @@ static uint64_t load_kernel(struct machine *m, const char *path, const char *ini
 	add_e820(params, 0, LOW_END, 1);
 	add_e820(params, LOW_END, HIGH_MEMORY, 2);
 	add_e820(params, HIGH_MEMORY, m->size, 1);
-	params->acpi_rsdp_addr = write_acpi(m);
+	params->acpi_rsdp_addr = write_acpi(m->ram, m->cpus);
 	return at + ENTRY_64;
 }
 
@@ -453,137 +326,19 @@ static void console(char c)
 	fflush(stdout);
 }
 
-/* A 16550A whose line is never busy and on which nothing is ever received. */
-static struct {
-	uint8_t ier, fcr, lcr, mcr, scratch, divisor[2];
-	bool empty_pending, raised;
-} uart;
-
-enum { IER_EMPTY = 2, IIR_NONE = 1, IIR_EMPTY = 2, IIR_FIFO = 0xc0, LCR_DIVISOR = 0x80, LSR_EMPTY = 0x60 };
-enum { MCR_OUT2 = 8, MCR_LOOP = 0x10, MSR_CONNECTED = 0xb0 };
+/* ---- running ---- */
 
 static void uart_interrupt(const struct machine *m)
 {
-	bool raise = uart.empty_pending && (uart.ier & IER_EMPTY) && (uart.mcr & MCR_OUT2);
-	struct kvm_irq_level level = { .irq = COM1_IRQ, .level = raise };
+	static bool raised;
+	struct kvm_irq_level level = { .irq = COM1_IRQ, .level = uart_line() };
 
-	if (raise == uart.raised)
+	if (level.level == raised)
 		return;
-	uart.raised = raise;
+	raised = level.level;
 	if (ioctl(m->vm, KVM_IRQ_LINE, &level) < 0)
 		fail("KVM_IRQ_LINE");
 }
-
-static void uart_write(unsigned reg, uint8_t value)
-{
-	if (reg <= 1 && (uart.lcr & LCR_DIVISOR)) {
-		uart.divisor[reg] = value;
-		return;
-	}
-	switch (reg) {
-	case 0:
-		if (!(uart.mcr & MCR_LOOP))
-			console((char)value);
-		uart.empty_pending = true;
-		break;
-	case 1:
-		uart.empty_pending |= (value & ~uart.ier & IER_EMPTY) != 0;
-		uart.ier = value & 0xf;
-		break;
-	case 2:
-		uart.fcr = value;
-		break;
-	case 3:
-		uart.lcr = value;
-		break;
-	case 4:
-		uart.mcr = value;
-		break;
-	case 7:
-		uart.scratch = value;
-		break;
-	}
-}
-
-static uint8_t uart_identify(void)
-{
-	uint8_t fifo = uart.fcr & 1 ? IIR_FIFO : 0;
-
-	if (!uart.empty_pending || !(uart.ier & IER_EMPTY))
-		return fifo | IIR_NONE;
-	uart.empty_pending = false; /* reading it acknowledges it */
-	return fifo | IIR_EMPTY;
-}
-
-static uint8_t uart_read(unsigned reg)
-{
-	if (reg <= 1 && (uart.lcr & LCR_DIVISOR))
-		return uart.divisor[reg];
-	switch (reg) {
-	case 1:
-		return uart.ier;
-	case 2:
-		return uart_identify();
-	case 3:
-		return uart.lcr;
-	case 4:
-		return uart.mcr;
-	case 5:
-		return LSR_EMPTY;
-	case 6:
-		/* Looped back, DTR RTS OUT1 OUT2 become DSR CTS RI DCD. */
-		if (uart.mcr & MCR_LOOP)
-			return (uint8_t)((uart.mcr & 1) << 5 | (uart.mcr & 2) << 3 | (uart.mcr & 0xc) << 4);
-		return MSR_CONNECTED;
-	case 7:
-		return uart.scratch;
-	}
-	return 0;
-}
-
-/* ---- the clock ---- */
-
-static uint8_t cmos_index;
-
-static uint8_t bcd(int value)
-{
-	return (uint8_t)(value / 10 << 4 | value % 10);
-}
-
-static uint8_t cmos_read(void)
-{
-	time_t now = time(NULL);
-	struct tm tm;
-
-	gmtime_r(&now, &tm);
-	switch (cmos_index & 0x7f) {
-	case 0:
-		return bcd(tm.tm_sec);
-	case 2:
-		return bcd(tm.tm_min);
-	case 4:
-		return bcd(tm.tm_hour);
-	case 6:
-		return bcd(tm.tm_wday + 1);
-	case 7:
-		return bcd(tm.tm_mday);
-	case 8:
-		return bcd(tm.tm_mon + 1);
-	case 9:
-		return bcd(tm.tm_year % 100);
-	case 0xa:
-		return 0x26;
-	case 0xb:
-		return 0x02; /* 24 hours */
-	case 0xd:
-		return 0x80; /* valid */
-	case 0x32:
-		return bcd(19 + tm.tm_year / 100);
-	}
-	return 0;
-}
-
-/* ---- running ---- */
 
 /* What the guest writes into ACPI's enable register it wants to read back; no event ever comes. */
 static uint8_t pm1_enable[2];
