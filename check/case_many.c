@@ -3,9 +3,9 @@
  * check/case_many.c - several processes and threads on one file
  */
 #include <pthread.h>
-#include <sys/socket.h>
 
 #include "check/check.h"
+#include "check/rights.h"
 
 #define SIZE	(8 * PG)
 #define SHARED	0ULL
@@ -71,34 +71,6 @@ void case_process_file(void)
 	SEE(check_load(ptr + PG), 0, "the child's hole");
 	if (!target.bindable)
 		SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, GiB, PG, 0, file, 0)), 0, "the parent binds");
-}
-
-static void send_fd(int socket, int fd)
-{
-	char byte = 'x', control[CMSG_SPACE(sizeof(int))] = "";
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	if (sendmsg(socket, &msg, 0) != 1)
-		die("sendmsg");
-}
-
-static int receive_fd(int socket)
-{
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
-	int fd;
-
-	if (recvmsg(socket, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
-		die("recvmsg");
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-	return fd;
 }
 
 void case_process_rights(void)

@@ -7,6 +7,7 @@
 
 for engine in $(engines); do
 	run_tap "$engine" "$gmem" run --engine "$engine" -- "$build/tests/run_family"
+	run_tap "$engine" "$gmem" run --engine "$engine" -- "$build/tests/run_exec"
 	run_tap "$engine" "$gmem" run --engine "$engine" -- "$build/tests/run_atfork"
 done
 

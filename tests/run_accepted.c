@@ -9,10 +9,10 @@
  */
 #include <dlfcn.h>
 #include <linux/falloc.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "check/rights.h"
 #include "tests/run_inplace.h"
 
 #define PAGES 16
@@ -213,32 +213,6 @@ static void raw_forks(void)
 		_exit(child_maps_there(fd, ptr));
 	is(exit_of(pid), 42, "raw-fork: what it maps there before stays, and the view is lost");
 	drop_file(fd, ptr);
-}
-
-static int send_fd(int sock, int fd)
-{
-	char byte = 0, space[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
-}
-
-static int receive_fd(int sock)
-{
-	char byte, space[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
-	int fd = -1;
-
-	if (recvmsg(sock, &msg, 0) == 1 && CMSG_FIRSTHDR(&msg))
-		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-	return fd;
 }
 
 /* Converts a page of the file that it gets, whenever the parent has fallen asleep. */

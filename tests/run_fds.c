@@ -8,10 +8,10 @@
 #include <linux/falloc.h>
 #include <stddef.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "check/rights.h"
 #include "tests/run_kvm.h"
 #include "tests/tap.h"
 
@@ -301,24 +301,9 @@ static void test_vfork(void)
 
 /* --- descriptors that are sent ----------------------------------------------------------- */
 
-static void send_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 'f';
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	if (sendmsg(sock, &msg, 0) != 1)
-		die("sendmsg");
-}
-
 enum receiver { RECVMSG, RECVMMSG, RAW_RECVMSG };
 
-static int receive_fd(int sock, enum receiver how)
+static int receive_how(int sock, enum receiver how)
 {
 	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte;
 	struct iovec iov = { &byte, 1 };
@@ -351,11 +336,11 @@ static void test_sent(void)
 		fd = private_file();
 		send_fd(sock[0], fd);
 		close(fd);
-		fd = receive_fd(sock[1], i);
+		fd = receive_how(sock[1], i);
 		ok(works(fd, false), "a file that only a socket held works after %s", names[i]);
 		close(fd);
 		send_fd(sock[0], vm);
-		fd = receive_fd(sock[1], i);
+		fd = receive_how(sock[1], i);
 		is(ioctl(fd, KVM_CHECK_EXTENSION, 234), 1, "so does a VM after %s", names[i]);
 		close(fd);
 	}

@@ -4,9 +4,9 @@
  *
  * Compared line by line with a real kernel (tests/native.t).
  */
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "check/rights.h"
 #include "tests/run_kvm.h"
 
 #define GMEM KVM_MEM_GUEST_MEMFD
@@ -175,42 +175,6 @@ static void processes(void)
 	munmap(g.ptr, SIZE);
 	close(f.fd);
 	close(private);
-}
-
-static void send_fd(int socket, int fd)
-{
-	char byte = 'x', control[CMSG_SPACE(sizeof(int))] = "";
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	if (sendmsg(socket, &msg, 0) != 1)
-		die("sendmsg");
-}
-
-static int receive_fd(int socket)
-{
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
-	};
-	struct cmsghdr *cmsg;
-	int fd;
-
-	if (recvmsg(socket, &msg, 0) != 1)
-		die("recvmsg");
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (!cmsg)
-		die("no descriptor came");
-	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-	return fd;
 }
 
 /* A process that never made a VM receives the file. */
