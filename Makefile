@@ -18,6 +18,9 @@ SANITIZE ?=
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wpointer-arith -Wcast-qual -Wundef -Wvla -Wwrite-strings -Wno-unused-parameter
+# What only one of the compilers says: ABI headers before their arrays are GNU C, and TSan does not follow fences.
+CLANG := $(findstring clang,$(CC))
+WARN += $(if $(CLANG),-Wno-gnu-variable-sized-type-not-at-end,$(if $(findstring thread,$(SANITIZE)),-Wno-tsan))
 COMMON := -std=gnu11 -I. $(WARN) -MMD -MP
 # Whatever CFLAGS say: what runs inside somebody else's process stands on its own.
 FREESTANDING := -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE \

@@ -212,7 +212,7 @@ static void test_path(void)
 	snprintf(line, sizeof(line), "#!%s/program\n", dir);
 	write_file("level1", line, 0755);
 	for (int i = 2; i <= 6; i++) {
-		char name[16];
+		char name[24];
 
 		snprintf(name, sizeof(name), "level%d", i);
 		snprintf(line, sizeof(line), "#!%s/level%d\n", dir, i - 1);
