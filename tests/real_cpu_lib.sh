@@ -3,8 +3,8 @@
 # tests/real_cpu_lib.sh - guests on the real KVM beneath, program by program; sourced by real_cpu.t and in QEMU
 # shellcheck shell=sh disable=SC2154 # what it wants
 #
-# Wants: $gmem, $programs (tests/run_*), $selftests (the kernel's; may be empty), $scratch (a file),
-# $slow (set where the real KVM is an emulated one), ok and skip as in tests/common.sh.
+# Wants: $gmem, $programs (tests/run_*), $selftests (the kernel's; may be empty), $scratch (a file), $boot (a directory
+# with examples/boot, vmlinuz and initrd; may be empty), $slow (set where the real KVM is an emulated one), ok and skip as in tests/common.sh.
 
 # KVM's own accesses: through the file, where the kernel goes through userspace_addr (docs/real-cpu.md).
 own_accesses='of what is at userspace_addr, not in the file|it is MMIO$'
@@ -45,6 +45,30 @@ selftest() {
 	esac
 }
 
+# conformance PROFILE: of what is no guest's; gmem check calls the /dev/kvm that it finds.
+conformance() {
+	timeout 200 "$gmem" run --cpu=kvm --profile "$1" -- "$gmem" check --against "$1" >"$scratch" 2>&1
+	status=$?
+	ok $status "gmem check, $1: $(tail -n 1 "$scratch")"
+}
+
+# linux VCPUS: boots in one guest_memfd file.
+linux() {
+	if [ ! -s "$boot/vmlinuz" ]; then
+		skip "Linux, vCPUs: $1: no kernel for the guest, or no static C library"
+		return
+	fi
+	BOOT_CPUS=$1 BOOT_MIB=192 timeout 200 "$gmem" run --cpu=kvm --profile linux-6.18 -- \
+		"$boot/boot" "$boot/vmlinuz" "$boot/initrd" >"$scratch" 2>&1 </dev/null
+	ok $? "Linux boots to user space and restarts, vCPUs: $1"
+	points=0
+	for point in "$1 processors" 'processes ok' 'sleeps ok' 'timer ok' 'floats ok' 'memory ok' 'signals ok'; do
+		tr -d '\r' <"$scratch" | grep -qx "init: $point" && points=$((points + 1))
+	done
+	[ $points -eq 7 ]
+	ok $? "in the guest all is well, vCPUs: $1"
+}
+
 real_cpu_all() {
 	for profile in linux-6.18 linux-7.3 linux-7.4; do
 		program "$profile" vcpu_exits 'nothing'
@@ -54,6 +78,14 @@ real_cpu_all() {
 	for profile in linux-7.3 linux-7.4; do
 		program "$profile" vcpu_stress 'nothing' --seconds 5
 	done
+	program linux-7.3 irq 'nothing'
+	program linux-7.4 poison 'nothing'
+	program linux-7.4 inplace_pages 'nothing'
+	for profile in linux-6.1 linux-6.8 linux-6.12 linux-6.18 linux-7.3 linux-7.4 linux-7.4-vm-attributes; do
+		conformance $profile
+	done
+	linux 1
+	linux 2
 	# The divergence is there: when it is gone, docs/real-cpu.md is wrong.
 	"$gmem" run --cpu=kvm --profile linux-7.3 -- "$programs/run_vcpu_memory" >"$scratch" 2>&1
 	grep -q '^not ok .*of what is at userspace_addr' "$scratch"

@@ -37,14 +37,17 @@ add() {
 }
 
 archive() {
-	for directory in bin dev proc sys tmp gmem gmem/tests selftests selftests/x86 modules lib64 lib lib/x86_64-linux-gnu; do
+	for directory in bin dev proc sys tmp gmem gmem/tests guest selftests selftests/x86 modules lib64 lib lib/x86_64-linux-gnu; do
 		entry $directory 040755
 	done
 	add bin/busybox "$(command -v busybox)"
 	add gmem/gmem "$build/gmem"
 	add gmem/libgmem-preload.so "$build/libgmem-preload.so"
-	for program in exits memory state stress; do
-		add gmem/tests/run_vcpu_$program "$build/tests/run_vcpu_$program"
+	for program in vcpu_exits vcpu_memory vcpu_state vcpu_stress irq poison inplace_pages; do
+		add gmem/tests/run_$program "$build/tests/run_$program"
+	done
+	for file in boot vmlinuz initrd; do
+		[ ! -s "$work/guest/vmlinuz" ] || entry guest/$file 0100755 "$work/guest/$file"
 	done
 	for library in libc.so.6 libpthread.so.0 libdl.so.2 libgcc_s.so.1; do
 		add lib/x86_64-linux-gnu/$library /lib/x86_64-linux-gnu/$library
@@ -75,7 +78,7 @@ mount -t tmpfs tmp /tmp
 for module in /modules/*.ko; do
 	insmod "$module"
 done
-gmem=/gmem/gmem programs=/gmem/tests selftests=/selftests scratch=/tmp/scratch slow=y n=0 failed=0
+gmem=/gmem/gmem programs=/gmem/tests selftests=/selftests boot=/guest scratch=/tmp/scratch slow=y n=0 failed=0
 ok() {
 	n=$((n + 1))
 	[ "$1" -eq 0 ] && echo "ok $n - $2" && return
@@ -95,6 +98,8 @@ echo "real-cpu: end $failed"
 poweroff -f
 I
 
+mkdir "$work/guest"
+"$here/boot_files.sh" "$build" "$work/guest" || echo "Linux will not be booted" >&2
 archive | gzip -1 >"$work/initrd"
 # One processor, as in tests/oracle.sh.
 timeout -k 5 "${REAL_CPU_TIMEOUT:-1500}" qemu-system-x86_64 -M q35 -accel tcg -cpu max -m 2048 \
