@@ -9,6 +9,7 @@
 #include <linux/mman.h>
 
 #include "host/engine.h"
+#include "host/peer.h"
 #include "rt/user.h"
 #include "uapi/mm.h"
 
@@ -71,8 +72,13 @@ static int drop(struct host_view *v, u64 start, u64 end, int advice)
 
 	if ((v->flags & VIEW_LOCKED) && advice == MADV_DONTNEED)
 		return -EINVAL;
-	for (run = shared_run(v, pages); run.count; run = shared_run(v, pages_after(pages, run)))
-		host_zap(view_addr(v, run.first), run.count << RT_PAGE_SHIFT);
+	for (run = shared_run(v, pages); run.count; run = shared_run(v, pages_after(pages, run))) {
+		/* What a conversion elsewhere counts on being denied has no entries but markers. */
+		if (host_transition_bars(v->file->control, run))
+			run.count = 1;
+		if (!host_transition_bars(v->file->control, run))
+			host_zap(view_addr(v, run.first), run.count << RT_PAGE_SHIFT);
+	}
 	return 0;
 }
 

@@ -6,8 +6,8 @@
  *
  * The states decide, not the signal: a private page is SIGBUS, BUS_ADRERR,
  * whatever number and code the engine's mechanism raised.  A page in transition
- * has no state yet: wait for the end of the conversion, at most WAIT_MAX_NS
- * and only while the converter lives, then decide.  A shared page that faulted
+ * has no state yet: wait for the end of the conversion, at most WAIT_STEPS
+ * and only while the converter lives, then call it off (TRANSITION-3) and decide.  A shared page that faulted
  * lost a race that is over: run the instruction again.  When the same one faults
  * again and again, a view and the states disagree (HOST-4): re-apply, then give up.
  */
@@ -23,33 +23,38 @@
 
 static bool in_transition(const struct host_control *control, struct rt_pages pages, u32 *seq)
 {
-	struct rt_pages range;
-
 	*seq = __atomic_load_n(ATOMIC_U32(control->seq), __ATOMIC_ACQUIRE);
-	if (!(*seq & 1))
-		return false;
-	range.first = __atomic_load_n(ATOMIC_U64(control->transition_first), __ATOMIC_RELAXED);
-	range.count = __atomic_load_n(ATOMIC_U64(control->transition_count), __ATOMIC_RELAXED);
-	return pages_and(range, pages).count != 0;
+	return (*seq & 1) && host_transition_covers(control, pages);
 }
 
-/* True when there was something to wait for. */
-static bool wait_transition(struct host_control *control, struct rt_pages pages)
+enum outcome {
+	NOTHING_PENDING, /* and nothing was */
+	IS_OVER,
+	IS_UNDECIDED, /* look again */
+	IS_WRITTEN,   /* to private, by somebody who was stopped in the middle of it */
+};
+
+/* Wait for the end of the conversion of the pages, but not for ever: TRANSITION-3. */
+static enum outcome wait_transition(struct host_control *control, struct rt_pages pages)
 {
-	bool waited = false;
+	bool dead = false;
 	u32 seq;
+	int i;
 
-	for (int i = 0; i < WAIT_STEPS && in_transition(control, pages, &seq); i++) {
-		u32 owner = __atomic_load_n(ATOMIC_U32(control->owner), __ATOMIC_RELAXED) & ~(1U << 31);
-
-		waited = true;
-		if (!owner || (i && host_process_gone(owner, 0)))
+	for (i = 0; i < WAIT_STEPS && !dead && in_transition(control, pages, &seq); i++) {
+		dead = (i && !host_file_locked(control)) || !__atomic_load_n(ATOMIC_U32(control->owner), __ATOMIC_RELAXED);
+		if (dead)
 			break;
 		__atomic_fetch_add(ATOMIC_U32(control->waiters), 1, __ATOMIC_SEQ_CST);
 		rt_futex_wait(&control->seq, seq, WAIT_STEP_NS, true);
 		__atomic_fetch_sub(ATOMIC_U32(control->waiters), 1, __ATOMIC_SEQ_CST);
 	}
-	return waited;
+	if (!i && !dead)
+		return NOTHING_PENDING;
+	if (host_transition_call_off(control, pages))
+		return IS_OVER;
+	/* The lock of a dead one may have been taken over this moment. */
+	return dead || !host_transition_bars(control, pages) ? IS_UNDECIDED : IS_WRITTEN;
 }
 
 /* Faults in a row at one address, by any thread: a hint only. */
@@ -80,7 +85,8 @@ static bool reapply(u64 addr)
 	if (at < host_table.count && v->start <= addr && !(v->flags & VIEW_BROKEN)) {
 		struct rt_pages page = { (v->off + (addr - v->start)) >> RT_PAGE_SHIFT, 1 };
 
-		ok = !core_store_is_private(&v->file->store, page.first) && !host_engine->allow(v, page);
+		ok = !core_store_is_private(&v->file->store, page.first) &&
+		     !host_transition_bars(v->file->control, page) && !host_engine->allow(v, page);
 		if (ok)
 			host_engine->allow_finish(v, page);
 	}
@@ -103,8 +109,11 @@ static bool serve(u64 addr)
 	table_lock();
 	at = table_find(addr);
 	v = host_table.views + at;
-	if (at < host_table.count && v->start <= addr)
-		served = host_engine->serve(v, (v->off + (addr - v->start)) >> RT_PAGE_SHIFT);
+	if (at < host_table.count && v->start <= addr) {
+		struct rt_pages page = { (v->off + (addr - v->start)) >> RT_PAGE_SHIFT, 1 };
+
+		served = !host_transition_bars(v->file->control, page) && host_engine->serve(v, page.first);
+	}
 	table_unlock();
 	return served;
 }
@@ -113,6 +122,7 @@ static enum host_fault_kind classify(const struct host_view *v, int signo, int c
 {
 	struct rt_pages page = { ret->offset >> RT_PAGE_SHIFT, 1 };
 	u32 times, seq = __atomic_load_n(ATOMIC_U32(v->file->control->seq), __ATOMIC_RELAXED);
+	enum outcome outcome;
 
 	if (guard_covers(addr))
 		return signo == SIGSEGV ? HOST_FAULT_OTHER : HOST_FAULT_GUARD;
@@ -123,9 +133,11 @@ static enum host_fault_kind classify(const struct host_view *v, int signo, int c
 	/* A writable view is PROT_NONE for an instant while it is made or replaced. */
 	if (signo == SIGSEGV && code == SEGV_ACCERR && !(v->flags & VIEW_BROKEN))
 		return (v->prot & PROT_WRITE) && retries(addr, seq) < RETRY_MAX ? HOST_FAULT_RETRY : HOST_FAULT_OTHER;
-	wait_transition(v->file->control, page);
-	if (core_store_is_private(&v->file->store, page.first))
+	outcome = wait_transition(v->file->control, page);
+	if (core_store_is_private(&v->file->store, page.first) || outcome == IS_WRITTEN)
 		return HOST_FAULT_BUS;
+	if (outcome == IS_UNDECIDED)
+		return HOST_FAULT_RETRY;
 	if (host_poisoned(v->file, page.first))
 		return HOST_FAULT_POISON;
 	if (serve(addr))
@@ -166,7 +178,7 @@ bool host_fault_fixup(void *addr, u64 len)
 		if (table_lookup(at, &v) && v.off + (at - v.start) < v.file->size) {
 			struct rt_pages page = { (v.off + (at - v.start)) >> RT_PAGE_SHIFT, 1 };
 
-			again |= wait_transition(v.file->control, page);
+			again |= wait_transition(v.file->control, page) != NOTHING_PENDING;
 			if (!core_store_is_private(&v.file->store, page.first) && v.prot != PROT_NONE) {
 				serve(at);
 				again = true;

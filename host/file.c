@@ -230,6 +230,16 @@ void host_file_lock(struct host_file *file)
 {
 	take_lock(file, rt_self_pid());
 	__atomic_store_n(ATOMIC_U32(file->control->owner_start), host_process_start(), __ATOMIC_RELEASE);
+	/* Left by a holder that was killed: nobody is converting now. */
+	if (__atomic_load_n(ATOMIC_U32(file->control->seq), __ATOMIC_RELAXED) & 1)
+		host_transition_end(file->control);
+}
+
+bool host_file_locked(struct host_control *control)
+{
+	u32 seen = __atomic_load_n(ATOMIC_U32(control->owner), __ATOMIC_ACQUIRE);
+
+	return (seen & ~LOCK_WAITERS) && !holder_gone(control, seen);
 }
 
 void host_file_unlock(struct host_file *file)

@@ -10,6 +10,7 @@
 #include <linux/mman.h>
 
 #include "host/engine.h"
+#include "host/peer.h"
 #include "uapi/mm.h"
 
 #define GUARDS_MAX 512
@@ -101,8 +102,13 @@ static int guard_apply(struct host_view *v, struct rt_pages pages, int advice)
 	struct rt_pages run;
 	int ret = 0;
 
-	for (run = shared_run(v, pages); run.count && !ret; run = shared_run(v, pages_after(pages, run)))
-		ret = (int)rt_madvise((void *)view_addr(v, run.first), run.count << RT_PAGE_SHIFT, advice);
+	for (run = shared_run(v, pages); run.count && !ret; run = shared_run(v, pages_after(pages, run))) {
+		if (advice == MADV_GUARD_REMOVE && host_transition_bars(v->file->control, run))
+			run.count = 1;
+		/* A marker that denies, for a conversion elsewhere, is no longer the guard's. */
+		if (advice != MADV_GUARD_REMOVE || !host_transition_bars(v->file->control, run))
+			ret = (int)rt_madvise((void *)view_addr(v, run.first), run.count << RT_PAGE_SHIFT, advice);
+	}
 	return ret;
 }
 

@@ -63,7 +63,7 @@ enum { HOST_REQUEST_DENY = 1, HOST_REQUEST_ALLOW, HOST_REQUEST_SETTLE };
 /* First page of a file's window: what all processes agree on about it. */
 struct host_control {
 	_Atomic u32 owner;	     /* the file lock: pid of its holder, bit 31 when others wait; futex word */
-	_Atomic u32 seq;	     /* odd while a conversion is in transition; futex word */
+	_Atomic u32 seq;	     /* of transitions, host/convert.c: odd while there is one; futex word */
 	_Atomic u64 transition_first; /* pages in transition while seq is odd */
 	_Atomic u64 transition_count;
 	_Atomic u32 waiters;	     /* threads that sleep on seq */
@@ -73,6 +73,7 @@ struct host_control {
 	_Atomic u32 shared;	     /* more than one process may have views: host/peer.h */
 	_Atomic u32 owner_start;     /* start time of the lock's holder, 0 while it is not known */
 	_Atomic u32 allocated;	     /* fallocate(2) has made pages that nobody may have touched yet */
+	_Atomic u32 transition_private; /* where the transition leads */
 	_Atomic u32 peers_top;	     /* entries of peers[] from here on have never been used */
 	struct host_peer peers[HOST_PEERS];
 };

@@ -44,15 +44,33 @@ static struct host_peer *own_entry(struct host_file *file)
 	return file->peer < 0 ? NULL : &file->control->peers[file->peer];
 }
 
+/* The number behind so many blanks, low bits of it; returns where that was. */
+static const char *number_at(const char *at, int blanks, u32 *ret)
+{
+	u64 value = 0;
+
+	for (; blanks && *at; at++)
+		blanks -= *at == ' ';
+	for (const char *c = at; *c >= '0' && *c <= '9'; c++)
+		value = value * 10 + (u64)(*c - '0');
+	*ret = (u32)value;
+	return at;
+}
+
+struct process_stat {
+	char state;
+	u32 threads;
+	u32 start;
+};
+
 /*
- * State letter and start time of a process, from /proc/PID/stat: the name may hold anything, so
- * fields are counted from its last parenthesis.  False when there is no such process or no /proc.
+ * What is wanted of /proc/PID/stat: the name may hold anything, so fields are counted
+ * from its last parenthesis.  False when there is no such process or no /proc.
  */
-static bool process_stat(u32 pid, char *state, u32 *start)
+static bool process_stat(u32 pid, struct process_stat *ret)
 {
 	char path[32], buf[1024];
 	const char *at = NULL;
-	u64 value = 0;
 	long fd, n;
 
 	rt_format(path, sizeof(path), "/proc/%u/stat", pid);
@@ -70,13 +88,10 @@ static bool process_stat(u32 pid, char *state, u32 *start)
 	}
 	if (!at || !at[0] || !at[1])
 		return false;
-	*state = at[1];
-	/* state is field 3, starttime field 22 */
-	for (int field = 2; field < 22 && *at; at++)
-		field += *at == ' ';
-	for (; *at >= '0' && *at <= '9'; at++)
-		value = value * 10 + (u64)(*at - '0');
-	*start = (u32)value;
+	ret->state = at[1];
+	/* state is field 3, num_threads field 20, starttime field 22 */
+	at = number_at(at, 18, &ret->threads);
+	number_at(at, 2, &ret->start);
 	return true;
 }
 
@@ -85,28 +100,30 @@ u32 host_process_start(void)
 {
 	static _Atomic u32 known_pid, known_start;
 	/* A vfork(2) child passes for its parent here as in the lock word: the two must tell of one process. */
-	u32 pid = rt_self_pid(), start = 0;
-	char state;
+	struct process_stat stat = { 0 };
+	u32 pid = rt_self_pid();
 
 	if (known_pid == pid)
 		return known_start;
-	process_stat(pid, &state, &start);
+	process_stat(pid, &stat);
 	known_pid = 0;
-	known_start = start;
+	known_start = stat.start;
 	known_pid = pid;
-	return start;
+	return stat.start;
 }
 
 bool host_process_gone(u32 pid, u32 start)
 {
-	u32 started = 0;
-	char state = 'R';
+	struct process_stat stat;
 
 	if (rt_syscall_raw(__NR_kill, (long)pid, 0, 0, 0, 0, 0) == -ESRCH)
 		return true;
-	if (!process_stat(pid, &state, &started))
+	if (!process_stat(pid, &stat))
 		return false;
-	return state == 'Z' || state == 'X' || (start && started != start);
+	if (start && stat.start != start)
+		return true;
+	/* A first thread that has ended is a zombie while others run on with all that the process has. */
+	return stat.state == 'X' || (stat.state == 'Z' && stat.threads <= 1);
 }
 
 /* PEER-4 */
@@ -338,7 +355,7 @@ static bool any_peer(const struct host_file *file)
 	return false;
 }
 
-int host_peers_deny(struct host_file *file, struct rt_pages range)
+int host_peers_deny(struct host_file *file)
 {
 	struct host_control *control = file->control;
 
@@ -346,13 +363,16 @@ int host_peers_deny(struct host_file *file, struct rt_pages range)
 		return 0;
 	control->shared = 1;
 	host_peer_called(file);
-	host_transition_begin(control, range);
 	if (ask_all(file, HOST_REQUEST_DENY) == 0)
 		return 0;
-	/* The states have not changed: those that denied the range open it again. */
-	ask_all(file, HOST_REQUEST_SETTLE);
-	host_transition_end(control);
+	host_peers_settle(file);
 	return -EAGAIN;
+}
+
+void host_peers_settle(struct host_file *file)
+{
+	if (any_peer(file))
+		ask_all(file, HOST_REQUEST_SETTLE);
 }
 
 void host_peers_allow(struct host_file *file)

@@ -38,7 +38,9 @@ void host_peer_called(struct host_file *file);
  * held, the pages published as in transition: 0 when all have, -EAGAIN when one did not in time;
  * then what had been denied is allowed again.
  */
-int host_peers_deny(struct host_file *file, struct rt_pages range);
+int host_peers_deny(struct host_file *file);
+/* What host_peers_deny() achieved is not wanted any more, and the states have not changed. */
+void host_peers_settle(struct host_file *file);
 /* A conversion to shared has been committed and is in transition still; who is late complies when it runs again. */
 void host_peers_allow(struct host_file *file);
 
@@ -46,8 +48,17 @@ void host_peers_allow(struct host_file *file);
 #define HOST_PEER_SIGNAL 23 /* SIGURG */
 #define HOST_PEER_CODE	 (-0x6d67)
 
+/* host/convert.c: whether the range of the transition, if there is one, meets the pages. */
+bool host_transition_covers(const struct host_control *control, struct rt_pages pages);
+/* Pages that a conversion to private counts on being denied.  Who opens pages for
+ * the states' sake, or drops markers, asks with the table lock held and leaves those alone (TRANSITION-2). */
+bool host_transition_bars(const struct host_control *control, struct rt_pages pages);
+/* Whether the file lock has a holder, and one that lives. */
+bool host_file_locked(struct host_control *control);
+/* TRANSITION-3: true when the pages are in no transition any more; false when its states are being written. */
+bool host_transition_call_off(struct host_control *control, struct rt_pages pages);
+
 /* host/convert.c, for the helper: this process's views only. */
-void host_transition_begin(struct host_control *control, struct rt_pages range);
 void host_transition_end(struct host_control *control);
 int host_views_deny(struct host_file *file, struct rt_pages range);
 int host_views_allow(struct host_file *file, struct rt_pages range);
