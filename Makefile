@@ -117,6 +117,10 @@ check-unit: unit-tests
 	tests/check.sh $(O) $(UNIT_BIN)
 check-sanitizers: $(SANITIZED:%=sanitized-%)
 	tests/check.sh $(O) $(foreach s,$(SANITIZED),$(UNIT_BIN:$(O)/%=$(O)-$(s)/%))
+# The protocol between processes in more than tests/protocol.t has time for (docs/testing.md): hours, and MODEL_MEMORY MiB.
+model: all
+	GMEM_BUILD=$(O) MODEL_MEMORY=$(or $(MODEL_MEMORY),8000) MODEL_SECONDS=$(or $(MODEL_SECONDS),14400) \
+		tests/protocol.t $(or $(MODEL),-DPROCS=3 -DPAGES=2)
 fuzz: $(FUZZ_BIN)
 	tests/check.sh $(O) -t $$(($(FUZZ_SECONDS) + 60)) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS))
 COVERAGE_FUZZ := fuzz_store fuzz_ioctl
@@ -187,6 +191,6 @@ install: $(O)/gmem $(O)/libgmem-preload.so $(BENCH_BIN) $(O)/gmem.pc man
 clean:
 	rm -rf $(O)
 
-.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz coverage coverage-tests \
+.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz model coverage coverage-tests \
 	mutate bench check-real-cpu readme-speed oracle oracle-host oracle-kernel clean
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
