@@ -103,12 +103,14 @@ void case_slot_flags(void)
 		for (unsigned bit = 0; bit < 32; bit++) {
 			region2 r = bound();
 
-			SEE(RET(set_region1(vm, 1, 1U << bit, GiB, PG, hva)), bit < 2 ? 0 : -EINVAL, "type %u, v1, bit %u", t, bit);
+			SEE(RET(set_region1(vm, 1, 1U << bit, GiB, PG, hva)),
+			    bit == 0 || (bit == 1 && !type_is_protected(t)) ? 0 : -EINVAL, "type %u, v1, bit %u", t, bit);
 			set_region1(vm, 1, 0, 0, 0, 0);
 			if (file < 0)
 				continue;
 			r.flags = 1U << bit;
-			SEE(attempt(r), bit < 2 || (bit == 2 && k_slots(k, t)) ? 0 : -EINVAL, "type %u, v2, bit %u", t, bit);
+			SEE(attempt(r), bit == 0 || (bit == 1 && !type_is_protected(t)) || (bit == 2 && k_slots(k, t)) ? 0 : -EINVAL,
+			    "type %u, v2, bit %u", t, bit);
 			if (bit == 2)
 				continue;
 			r.flags = GMEM | 1U << bit;

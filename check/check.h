@@ -41,6 +41,7 @@ extern const unsigned check_case_count;
 /* Configuration and hardware, which follow from no version. */
 struct check_target {
 	uint32_t types;	  /* VM types that can be made, a mask */
+	uint32_t plain;	  /* those of them that need no firmware */
 	unsigned spaces;  /* address spaces of a VM without private memory */
 	bool private_mem; /* private memory is compiled in */
 	bool pre_fault;	  /* two-dimensional paging */
@@ -127,10 +128,10 @@ static inline uint64_t k_flags(const struct traits *k, unsigned type)
 	return type_is_private(type) && !k_converts(k) ? GUEST_MEMFD_FLAG_MMAP : SHAREABLE;
 }
 
-/* VM types of the target that need no firmware. */
-#define EACH_TYPE(t) for (unsigned t = 0; t < 2; t++) if (target.types >> t & 1)
+/* VM types of the target that need no firmware: with a profile, all. */
+#define EACH_TYPE(t) for (unsigned t = 0; t < 6; t++) if (target.plain >> t & 1)
 
-/* A worker: runs the cases that are named (all if none), writes observations to fd.  literal: the target is a profile. */
-int check_worker(char *const *ids, unsigned count, int fd, const char *literal);
+/* A worker: runs the cases that are named (all if none), writes observations to fd.  literal: the target is a profile, with VM types `more` besides its own. */
+int check_worker(char *const *ids, unsigned count, int fd, const char *literal, uint32_t more);
 
 #endif

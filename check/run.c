@@ -135,19 +135,20 @@ static int ask(int fd, unsigned long cap)
 }
 
 /* What the target is, from its own answers; a profile of the ordinary shape is known beforehand. */
-static void look(const char *literal)
+static void look(const char *literal, uint32_t more)
 {
 	const struct traits *k = literal ? traits_find(literal) : NULL;
 	int kvm = kvm_open(), vm;
 
 	if (k) {
-		target = (struct check_target){ .types = k->types & 3, .spaces = 2, .private_mem = k->typed, .pre_fault = true };
+		target = (struct check_target){ .types = (k->types & 3) | more, .spaces = 2, .private_mem = k->typed, .pre_fault = true };
 	} else {
 		target.types = ask(kvm, KVM_CAP_VM_TYPES) ? (uint32_t)ask(kvm, KVM_CAP_VM_TYPES) : 1;
 		target.spaces = ask(kvm, KVM_CAP_MULTI_ADDRESS_SPACE) ? (unsigned)ask(kvm, KVM_CAP_MULTI_ADDRESS_SPACE) : 1;
 		target.private_mem = ask(kvm, KVM_CAP_MEMORY_ATTRIBUTES) || ask(kvm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES);
 		target.pre_fault = ask(kvm, KVM_CAP_PRE_FAULT_MEMORY);
 	}
+	target.plain = target.types & (k ? ~0U : 3);
 	/* What can be run is asked in either case. */
 	if (ask(kvm, KVM_CAP_GUEST_MEMFD))
 		target.has |= NEED_GMEM;
@@ -206,10 +207,10 @@ static void run_case(const struct check_case *c)
 	write_line("E");
 }
 
-int check_worker(char *const *ids, unsigned count, int fd, const char *literal)
+int check_worker(char *const *ids, unsigned count, int fd, const char *literal, uint32_t more)
 {
 	out = fd;
-	look(literal);
+	look(literal, more);
 	write_line("T\t%u\t%u\t%u\t%u\t%u", target.types, target.spaces, target.private_mem, target.pre_fault, target.has);
 	for (unsigned i = 0; i < check_case_count; i++) {
 		const struct check_case *c = &check_cases[i];

@@ -47,4 +47,10 @@ static inline bool type_is_private(unsigned type)
 	return type == 1 || type == 4 || type == 5;
 }
 
+/* The host cannot finish a write that was refused: no read-only slots. */
+static inline bool type_is_protected(unsigned type)
+{
+	return type >= 3 && type <= 5;
+}
+
 #endif

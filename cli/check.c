@@ -17,11 +17,11 @@
 #include "cli/words.h"
 #include "core/profile.h"
 
-#define WORKER_ARGS 24
+#define WORKER_ARGS 32
 #define SHOWN	    12 /* deviations of a case in a report for people */
 
 struct check_options {
-	const char *against, *engine, *shape, *module_param, *literal;
+	const char *against, *engine, *shape, *vm_types, *module_param, *literal;
 	bool json, tap, junit, answers, list, worker;
 };
 
@@ -31,6 +31,7 @@ static const struct option options[] = {
 	{ OPTION_TEXT, "against", FIELD(against), "TARGET", "kernel (the real /dev/kvm, default) or a profile" },
 	{ OPTION_TEXT, "engine", FIELD(engine), "NAME", "engine of a profile (gmem doctor); default auto" },
 	{ OPTION_TEXT, "shape", FIELD(shape), "SHAPE", "shape of a profile: mainline (default), host, or FIELD=N,..." },
+	{ OPTION_TEXT, "vm-types", FIELD(vm_types), "LIST", "further VM types of a profile: sev,sev-es,snp,tdx" },
 	{ OPTION_TEXT, "module-param", FIELD(module_param), "NAME=N", "gmem_in_place_conversion=0 or 1" },
 	{ OPTION_FLAG, "json", FIELD(json), NULL, "print JSON" },
 	{ OPTION_FLAG, "tap", FIELD(tap), NULL, "print TAP, a point for each case" },
@@ -76,6 +77,10 @@ static void command_line(const struct check_options *o, char *self, bool kernel,
 
 		for (size_t i = 0; i < sizeof(run) / sizeof(*run); i++)
 			argv[n++] = run[i];
+		if (o->vm_types) {
+			argv[n++] = "--vm-types";
+			argv[n++] = o->vm_types;
+		}
 		if (o->module_param) {
 			argv[n++] = "--module-param";
 			argv[n++] = o->module_param;
@@ -89,10 +94,26 @@ static void command_line(const struct check_options *o, char *self, bool kernel,
 		snprintf(literal, size, "%s%s", o->against, o->module_param && strstr(o->module_param, "=1") ? "+" : "");
 		argv[n++] = "--literal";
 		argv[n++] = literal;
+		if (o->vm_types) {
+			argv[n++] = "--against";
+			argv[n++] = o->against;
+			argv[n++] = "--vm-types";
+			argv[n++] = o->vm_types;
+		}
 	}
 	while (*cases)
 		argv[n++] = *cases++;
 	argv[n] = NULL;
+}
+
+/* VM types of the profile besides its shape's; the worker starts under `gmem run`, which refuses others. */
+static uint32_t further_types(const struct check_options *o)
+{
+	const struct kernel_request request = { .profile = o->against, .vm_types = o->vm_types };
+	struct kernel kernel;
+	char why[KERNEL_WHY];
+
+	return o->vm_types && !kernel_init(&kernel, &request, why) ? (uint32_t)kernel.extra_types : 0;
 }
 
 static FILE *start(const char **argv, pid_t *pid)
@@ -582,7 +603,7 @@ static int check(const struct verb *verb, int argc, char **argv)
 	if (first < 0)
 		return status;
 	if (o.worker)
-		return check_worker(cases, (unsigned)(argc - first), STDOUT_FILENO, o.literal);
+		return check_worker(cases, (unsigned)(argc - first), STDOUT_FILENO, o.literal, further_types(&o));
 	status = unknown_case(verb, cases);
 	if (status)
 		return status;
@@ -593,8 +614,8 @@ static int check(const struct verb *verb, int argc, char **argv)
 	kernel = !strcmp(o.against, "kernel");
 	if (!kernel && !core_profile_find(o.against))
 		return options_error(&verb->usage, "--against %s: neither kernel nor a profile (gmem profiles)", o.against);
-	if (kernel && (o.engine || o.shape || o.module_param))
-		return options_error(&verb->usage, "the kernel is as it is: --engine, --shape and --module-param are for profiles");
+	if (kernel && (o.engine || o.shape || o.vm_types || o.module_param))
+		return options_error(&verb->usage, "the kernel is as it is: --engine, --shape, --vm-types and --module-param are for profiles");
 	if (kernel && access("/dev/kvm", R_OK | W_OK))
 		return no_target(&o, "/dev/kvm cannot be opened: no kernel to check");
 	return check_target(&o, cases, (unsigned)(argc - first));

@@ -21,6 +21,10 @@ for profile in $profiles; do
 		conforms "$profile on $engine" --against "$profile" --engine "$engine"
 	done
 done
+for profile in linux-6.18 linux-7.3 linux-7.4 linux-7.4-vm-attributes; do
+	conforms "$profile with every VM type" --against "$profile" --vm-types sev,sev-es,snp,tdx
+done
+conforms "linux-6.12 with what it knows" --against linux-6.12 --vm-types sev,sev-es,snp
 conforms "switched on" --against linux-7.4-vm-attributes --module-param gmem_in_place_conversion=1
 
 # What it says about a kernel that it does not know: here the kernel is a profile.
