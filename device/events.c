@@ -112,15 +112,24 @@ bool dev_takes_user_irq(struct dev_vcpu *v)
 	return !v->irq || !v->irq->takes_pic || v->irq->takes_pic(v);
 }
 
-/* Without a local APIC the last one counts; with one it is LINT0's, until that takes it. */
+/*
+ * Without a local APIC it is injected from now on, as in the kernel: the last one counts, the program can read it
+ * and take it back, and nobody asks for IF.  With one it is LINT0's, until that takes it.
+ */
 static long queue_interrupt(struct dev_vcpu *v, u32 irq, struct core_err *err)
 {
-	if (v->vm->core.irqchip && v->user_irq >= 0)
+	struct cpu_events *e = &v->cpu->events;
+
+	if (!v->vm->core.irqchip) {
+		e->interrupt.injected = 1;
+		e->interrupt.nr = (u8)irq;
+		e->interrupt.soft = 0;
+		cpu_events_changed(v->cpu);
+		return 0;
+	}
+	if (v->user_irq >= 0)
 		return core_refuse(err, RULE_INTERRUPT_PENDING, 0, "irq", irq, 0);
-	if (!v->vm->core.irqchip && v->cpu->events.interrupt.injected)
-		v->cpu->events.interrupt.nr = (u8)irq;
-	else
-		v->user_irq = (int)irq;
+	v->user_irq = (int)irq;
 	dev_vcpu_kick(v);
 	return 0;
 }

@@ -264,7 +264,7 @@ static bool may_wake(struct dev_vcpu *v)
 {
 	if (v->user_nmi || v->cpu->events.nmi.pending || v->cpu->events.exception.pending || v->cpu->events.triple_fault)
 		return true;
-	if (v->user_irq >= 0 && (!v->irq || ((cpu_rflags(v->cpu) & EFLAGS_IF) && dev_takes_user_irq(v))))
+	if (v->user_irq >= 0 && (cpu_rflags(v->cpu) & EFLAGS_IF) && dev_takes_user_irq(v))
 		return true;
 	return v->irq && v->irq->wakes && v->irq->wakes(v);
 }

@@ -192,7 +192,8 @@ static void sync_regs(void)
 static void interrupts(void)
 {
 	struct guest g = guest_new(0);
-	struct kvm_interrupt irq = { 0x20 };
+	struct kvm_interrupt irq = { 0x20 }, other = { 0x21 };
+	struct kvm_vcpu_events events;
 	struct kvm_sregs s;
 
 	/* Gate 0x20 at 0x3000 + 0x100 leads to 0x1800: OUT 0x33, HLT. */
@@ -215,7 +216,17 @@ static void interrupts(void)
 	is(run(&g), 0, "after STI");
 	is(g.run->exit_reason, KVM_EXIT_IRQ_WINDOW_OPEN, "the window opens");
 	is(g.run->ready_for_interrupt_injection, 1, "for one");
-	is(ioctl(g.vcpu, KVM_INTERRUPT, &irq), 0, "which is queued");
+	is(ioctl(g.vcpu, KVM_INTERRUPT, &other), 0, "which is queued");
+	ioctl(g.vcpu, KVM_GET_VCPU_EVENTS, &events);
+	ok(events.interrupt.injected == 1 && events.interrupt.nr == 0x21 && !events.interrupt.soft, "it is among the events");
+	ioctl(g.vcpu, KVM_GET_SREGS, &s);
+	is(s.interrupt_bitmap[0], 1ULL << 0x21, "and in the bitmap");
+	events.interrupt.injected = 0;
+	ioctl(g.vcpu, KVM_SET_VCPU_EVENTS, &events);
+	ioctl(g.vcpu, KVM_GET_SREGS, &s);
+	is(s.interrupt_bitmap[0], 0, "the program can take it back");
+	is(ioctl(g.vcpu, KVM_INTERRUPT, &other), 0, "queue it again");
+	is(ioctl(g.vcpu, KVM_INTERRUPT, &irq), 0, "and another one instead");
 	g.run->request_interrupt_window = 0;
 	is(run(&g), 0, "and taken");
 	is(g.run->io.port, 0x33, "by the guest's handler");
