@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -261,6 +263,75 @@ static struct result dup_file(u64 f, u64 g)
 	return result_of(file[g] < 0 ? -1 : 0);
 }
 
+/* A file in a message, which a forked child sends or this process itself. */
+static int send_file(int to, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte = 0;
+	struct iovec io = { &byte, 1 };
+	struct msghdr msg;
+
+	memset(&msg, 0, sizeof(msg));
+	memset(&control, 0, sizeof(control));
+	msg.msg_iov = &io;
+	msg.msg_iovlen = 1;
+	msg.msg_control = &control;
+	msg.msg_controllen = sizeof(control);
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	return (int)sendmsg(to, &msg, 0);
+}
+
+static int receive_file(int from)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec io = { &byte, 1 };
+	struct msghdr msg;
+	int fd = -1;
+
+	memset(&msg, 0, sizeof(msg));
+	memset(&control, 0, sizeof(control));
+	msg.msg_iov = &io;
+	msg.msg_iovlen = 1;
+	msg.msg_control = &control;
+	msg.msg_controllen = sizeof(control);
+	if (recvmsg(from, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) == 1 && control.head.cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
+	return fd;
+}
+
+static struct result pass_file(u64 f, u64 g, u64 forked)
+{
+	int pair[2], status = 0;
+	pid_t pid = 0;
+
+	if (file[f] < 0 || file[g] >= 0)
+		return skipped();
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return result_of(-1);
+	if (forked) {
+		pid = fork();
+		if (pid == 0)
+			_exit(send_file(pair[0], file[f]) != 1);
+		waitpid(pid, &status, 0);
+	} else {
+		status = send_file(pair[0], file[f]) != 1;
+	}
+	file[g] = status ? -1 : receive_file(pair[1]);
+	close(pair[0]);
+	close(pair[1]);
+	return result_of(file[g] < 0 ? -1 : 0);
+}
+
 static struct result allocate(u64 f, u64 mode, u64 offset, u64 size)
 {
 	if (file[f] < 0 || (mode == FALLOC_FL_KEEP_SIZE && size > ALLOCATION && (s64)size > 0))
@@ -354,6 +425,22 @@ static struct result protect(u64 w, u64 at, u64 pages, u64 prot)
 	return result_of(mprotect(window(w) + at * PAGE, pages * PAGE, (int)prot));
 }
 
+/*
+ * Sizes in pages: none or one, so that what VMAs lie around the page does not matter. It would to DONTUNMAP, which
+ * unlocks the whole of a locked one.
+ */
+static struct result remap(u64 w, u64 at, u64 size, u64 to, u64 to_at, u64 new_size, u64 flags)
+{
+	char *target = window(to) + to_at * PAGE;
+	void *ret;
+
+	if (flags & 4)
+		munlock(window(w) + at * PAGE, PAGE);
+	ret = mremap(window(w) + at * PAGE, size * PAGE, new_size * PAGE, (int)flags, target);
+
+	return result_of(ret == MAP_FAILED ? -1 : ret != (flags & MREMAP_FIXED ? target : window(w) + at * PAGE));
+}
+
 static struct result advise(u64 w, u64 at, u64 pages, u64 advice)
 {
 	return result_of(madvise(window(w) + at * PAGE, pages * PAGE, (int)advice));
@@ -386,6 +473,7 @@ static struct result resident(u64 w, u64 at, u64 pages)
 	return ret;
 }
 
+/* One thread at a time: one buffer for the jump. */
 static struct result touch(u64 w, u64 at, int value)
 {
 	volatile unsigned char *byte = (volatile unsigned char *)window(w) + at;
@@ -430,9 +518,23 @@ static struct result kernel_load(u64 w, u64 at, u64 size)
 	return ret;
 }
 
-/* --- a forked child makes one step ---------------------------------------------- */
+/* --- a forked child or another thread makes one step ----------------------------- */
 
-enum { CHILD_LOAD, CHILD_STORE, CHILD_PUNCH, CHILD_CONVERT, CHILD_VM, CHILD_CREATE, CHILD_UNMAP };
+enum { OTHER_LOAD, OTHER_STORE, OTHER_PUNCH, OTHER_CONVERT, OTHER_VM, OTHER_CREATE, OTHER_UNMAP };
+
+static struct result by_other(u64 what, u64 a, u64 b, u64 c, u64 d)
+{
+	switch (what) {
+	case OTHER_LOAD: return load(a, b);
+	case OTHER_STORE: return store(a, b, c);
+	case OTHER_PUNCH: return allocate(a, 3, b, c);
+	case OTHER_CONVERT: return convert(a, b, c, d, 0, 99);
+	case OTHER_VM: return capability(a, b);
+	/* A VM that is not ours is refused before any check, and nothing is made. */
+	case OTHER_CREATE: return vm[b] < 0 ? skipped() : result_of(ioctl(vm[b], 0xc040aed4, NULL));
+	default: return unmap(a, b, c);
+	}
+}
 
 static struct result child(u64 what, u64 a, u64 b, u64 c, u64 d)
 {
@@ -445,16 +547,7 @@ static struct result child(u64 what, u64 a, u64 b, u64 c, u64 d)
 		return result_of(-1);
 	pid = fork();
 	if (pid == 0) {
-		switch (what) {
-		case CHILD_LOAD: *shared = load(a, b); break;
-		case CHILD_STORE: *shared = store(a, b, c); break;
-		case CHILD_PUNCH: *shared = allocate(a, 3, b, c); break;
-		case CHILD_CONVERT: *shared = convert(a, b, c, d, 0, 99); break;
-		case CHILD_VM: *shared = capability(a, b); break;
-		/* The answer of a VM that is not ours comes before any check, and nothing is made. */
-		case CHILD_CREATE: *shared = vm[b] < 0 ? skipped() : result_of(ioctl(vm[b], 0xc040aed4, NULL)); break;
-		case CHILD_UNMAP: *shared = unmap(a, b, c); break;
-		}
+		*shared = by_other(what, a, b, c, d);
 		_exit(0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -465,4 +558,29 @@ static struct result child(u64 what, u64 a, u64 b, u64 c, u64 d)
 		ret.sig = -status;
 	munmap(shared, PAGE);
 	return ret;
+}
+
+struct order {
+	u64 what, a[4];
+	struct result ret;
+};
+
+static void *thread_main(void *arg)
+{
+	struct order *o = (struct order *)arg;
+
+	o->ret = by_other(o->what, o->a[0], o->a[1], o->a[2], o->a[3]);
+	return NULL;
+}
+
+static struct result thread(u64 what, u64 a, u64 b, u64 c, u64 d)
+{
+	struct order o = { what, { a, b, c, d }, { 0, 0, 0, 0 } };
+	pthread_t id;
+	int error = pthread_create(&id, NULL, thread_main, &o);
+
+	if (error)
+		return (struct result){ -error, 0, 0, 0 };
+	pthread_join(id, NULL);
+	return o.ret;
 }

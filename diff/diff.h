@@ -3,7 +3,7 @@
  * diff/diff.h - two implementations make the same steps: the parts of `gmem diff`
  *
  *   generate.c  a seed -> steps            execute.c  steps on real calls
- *   model.c     steps on flat arrays       worker.c   a process that makes steps for the verb
+ *   model*.c    steps on flat arrays       worker.c   a process that makes steps for the verb
  *   print.c     steps as a program         shrink.c   fewer steps with the same difference
  *
  * Steps go to workers in batches and results come back in order.  A sequence is

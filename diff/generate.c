@@ -182,6 +182,12 @@ static void gen_dup_file(struct diff_generator *g, uint64_t *a)
 		g->file[a[1]] = g->file[a[0]];
 }
 
+static void gen_pass_file(struct diff_generator *g, uint64_t *a)
+{
+	gen_dup_file(g, a);
+	a[2] = one_in(g, 8);
+}
+
 static void gen_allocate(struct diff_generator *g, uint64_t *a)
 {
 	find_file(g, &a[0]);
@@ -270,10 +276,28 @@ static void gen_protect(struct diff_generator *g, uint64_t *a)
 	a[3] = prot(g);
 }
 
+static void gen_remap(struct diff_generator *g, uint64_t *a)
+{
+	uint64_t pages;
+
+	find_mapping(g, &a[0]);
+	range(g, a[0], &a[1], &pages);
+	a[2] = !one_in(g, 4);
+	a[3] = below(g, COUNT(g->window));
+	a[4] = below(g, 32);
+	a[5] = !one_in(g, 16);
+	a[6] = one_in(g, 6) ? PICK(g, 0, 1, 2, 4, 8, 11) : PICK(g, 3, 3, 3, 7);
+	/* To the kernel's choice of an address: not compared. So is what a size of none grows to in place. */
+	if (!(a[6] & 2) && (a[6] & 1 || !a[2]))
+		a[6] |= 2;
+	if (a[6] == 7 && one_in(g, 2))
+		a[2] = a[5];
+}
+
 static void gen_advise(struct diff_generator *g, uint64_t *a)
 {
 	gen_range(g, a);
-	a[3] = one_in(g, 3)   ? PICK(g, 0, 1, 2, 3, 8, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21, 25, 77) :
+	a[3] = one_in(g, 3)   ? PICK(g, 0, 1, 2, 3, 8, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21, 25, 5, 6, 7, 26, 77) :
 	       g->guards      ? PICK(g, 4, 22, 23, 24, 102, 103, 103) :
 				PICK(g, 4, 9, 22, 23, 24);
 }
@@ -445,6 +469,7 @@ static void gen_mmu_pages(struct diff_generator *g, uint64_t *a)
 	a[1] = PICK(g, 0, 63, 64, 1000);
 }
 
+#define gen_thread	gen_child
 #define gen_lock	gen_range
 #define gen_unlock	gen_range
 #define gen_resident	gen_range
@@ -458,6 +483,7 @@ static const unsigned weights[DIFF_KINDS] = {
 	[DIFF_convert] = 110,	[DIFF_map] = 70,	 [DIFF_unmap] = 20,	   [DIFF_protect] = 40,	    [DIFF_advise] = 60,
 	[DIFF_lock] = 12,	[DIFF_unlock] = 14,	 [DIFF_sync_range] = 15,   [DIFF_resident] = 30,    [DIFF_load] = 130,
 	[DIFF_store] = 120,	[DIFF_kernel_store] = 30, [DIFF_kernel_load] = 30, [DIFF_child] = 1,
+	[DIFF_pass_file] = 3,	[DIFF_remap] = 25,	 [DIFF_thread] = 5,
 };
 
 void diff_generate(struct diff_generator *g, struct diff_step *step)

@@ -97,6 +97,32 @@ static long grow_in_place(const struct host_view *v, u64 extra)
 	return rt_is_err(ret) ? ret : 0;
 }
 
+/*
+ * What MREMAP_DONTUNMAP leaves behind: its page table entries have gone, and guards with them.  The kernel forgets that
+ * it is locked, and does so for all of the VMA, however little of it has moved.
+ */
+static long leave_behind(u64 start, u64 end)
+{
+	struct host_view *v = view_holding(start, end - start);
+	long ret;
+
+	if (v->flags & VIEW_LOCKED) {
+		rt_syscall_raw(__NR_munlock, (long)v->start, (long)(v->end - v->start), 0, 0, 0, 0);
+		table_set(v, v->prot, v->flags & ~(u32)VIEW_LOCKED);
+	}
+	ret = table_split(start);
+	if (!ret)
+		ret = table_split(end);
+	if (ret)
+		return ret;
+	v = host_table.views + table_find(start);
+	if (host_caps()->guard)
+		ret = guard_change(v, start, end, false);
+	table_merge(end);
+	table_merge(start);
+	return ret;
+}
+
 static long move_view(u64 old, u64 old_len, u64 new_len, int flags, u64 new_addr)
 {
 	const struct host_view *v = view_holding(old, old_len ? old_len : RT_PAGE_SIZE);
@@ -110,7 +136,9 @@ static long move_view(u64 old, u64 old_len, u64 new_len, int flags, u64 new_addr
 		return ret;
 	guard_copy(old, (u64)ret, rt_min(old_len, new_len));
 	guard_reinstall(host_table.views + table_find((u64)ret), view_pages(host_table.views + table_find((u64)ret)));
-	if (old_len && !(flags & MREMAP_DONTUNMAP))
+	if (flags & MREMAP_DONTUNMAP)
+		error = leave_behind(old, old + old_len);
+	else if (old_len)
 		error = view_unmap_locked(old, old_len);
 	if (error) {
 		view_unmap_locked((u64)ret, new_len);
@@ -142,6 +170,9 @@ static long remap_locked(u64 old, u64 old_len, u64 new_len, int flags, u64 new_a
 	if (old_len >= new_len && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
 		return shrink(old, old_len, new_len, flags);
 	if (flags & MREMAP_FIXED) {
+		/* Before anything goes: where there is nothing to move, the place stays as it is. */
+		if (!view_holding(old, 1))
+			return -EFAULT;
 		ret = view_unmap_locked(new_addr, new_len);
 		if (ret)
 			return ret;
@@ -169,6 +200,7 @@ long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 {
 	u64 from = (u64)old, to = (u64)new_addr, old_size = rt_align_up(old_len, RT_PAGE_SIZE);
 	u64 new_size = rt_align_up(new_len, RT_PAGE_SIZE);
+	u8 resident;
 	long ret;
 
 	if (flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP))
@@ -188,6 +220,10 @@ long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 	/* The place may be a view's and what moves there not: the kernel moves it, the table forgets. */
 	if (!host_view_overlaps(old, old_size ? old_size : 1)) {
 		table_lock();
+		if (rt_syscall(__NR_mincore, from, RT_PAGE_SIZE, &resident) == -ENOMEM) {
+			table_unlock();
+			return -EFAULT;
+		}
 		ret = flags & MREMAP_FIXED ? view_unmap_locked(to, new_size) : 0;
 		if (!ret)
 			ret = rt_syscall(__NR_mremap, old, old_len, new_len, flags, new_addr);

@@ -53,6 +53,27 @@ static void protections(const char *engine)
 	done(engine, p, PAGES);
 }
 
+#define HOLE 0x180000000000UL
+
+/* MREMAP_DONTUNMAP leaves the page unlocked, and without its guard. */
+static void locked_left_behind(const char *engine, char *p, char *to)
+{
+	if (host_mlock(p, PAGE, 0, true)) {
+		skip(1, "%s: memory cannot be locked", engine);
+	} else {
+		is(host_mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to), (long)to, "%s: locked", engine);
+		is(host_madvise_drop(p, PAGE, MADV_DONTNEED), 0, "%s: what is left is not", engine);
+	}
+	if (host_madvise_guard(p, PAGE, 102)) {
+		skip(1, "%s: no guard pages", engine);
+		return;
+	}
+	is(load(p), SIGSEGV, "%s: a guard", engine);
+	is(host_mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to), (long)to, "%s: moved", engine);
+	is(load(p), 0, "%s: none is left", engine);
+	is(load(to), SIGSEGV, "%s: it is there", engine);
+}
+
 static void remaps(const char *engine)
 {
 	char *p = fresh(), *q, *r;
@@ -74,6 +95,12 @@ static void remaps(const char *engine)
 	is(load(q + 50 * PAGE), SIGBUS, "%s: the old place is private", engine);
 	is(load(r + 50 * PAGE), SIGBUS, "%s: the new one too", engine);
 	is(q[200 * PAGE] + r[200 * PAGE], 14, "%s: contents in both", engine);
+	/* Nothing to move: the place stays. */
+	is(host_mremap((void *)HOLE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q + 200 * PAGE), -EFAULT, "%s: from a hole", engine);
+	is(q[200 * PAGE], 7, "%s: what lay at the place is there", engine);
+	is(host_mremap(q + 200 * PAGE, 0, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q + 200 * PAGE), -EFAULT, "%s: onto itself", engine);
+	is(load(q + 200 * PAGE), SIGSEGV, "%s: which takes it away", engine);
+	locked_left_behind(engine, r + 200 * PAGE, q + 200 * PAGE);
 	host_munmap(q, 2000 * PAGE);
 	is(host_mremap(r, 3000 * PAGE, 4000 * PAGE, MREMAP_MAYMOVE, NULL), -EFAULT, "%s: more than there is", engine);
 	is(host_mremap(r, PAGE, 0, MREMAP_MAYMOVE, NULL), -EINVAL, "%s: to nothing", engine);
@@ -177,7 +204,6 @@ static void own_guards(const char *engine)
 
 #ifndef __SANITIZE_THREAD__
 /* A place that nothing maps by itself, sanitizers included. */
-#define HOLE 0x180000000000UL
 
 static int child_checks(char *p, char *hidden)
 {

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * diff/model.h - the specification once more, on flat arrays and without cleverness
+ *
+ * Shares nothing with core/: a page of a mapping is an entry, a page of a file is an
+ * entry, and every call walks them.  What a kernel does VMA by VMA is here
+ * done page by page, which comes to the same since its VMAs differ where pages do.
+ */
+#ifndef GMEM_DIFF_MODEL_H
+#define GMEM_DIFF_MODEL_H
+
+#include "check/traits.h"
+#include "diff/diff.h"
+
+typedef uint64_t u64;
+typedef int64_t s64;
+typedef struct diff_result result;
+
+#define PAGE	     4096ULL
+#define VMS	     2
+#define FILES	     6
+#define WINDOWS	     6
+#define WINDOW_PAGES 32
+#define INODES	     512 /* one for each step of a sequence */
+#define INSTANCES    512
+#define SLOTS	     128
+#define FILE_PAGES   128 /* of a file; beyond them the generator maps nothing */
+#define HVA_LIMIT    0x7ffffffff000ULL
+#define GPA_LIMIT    (1ULL << 48)
+#define SKIPPED	     (-1000)
+
+struct file_page {
+	bool private, used; /* used: touched, so that mincore() tells */
+	unsigned char *bytes;
+};
+
+struct inode {
+	bool live;
+	int vm;
+	u64 size, flags;
+	struct file_page page[FILE_PAGES];
+};
+
+struct mapped_page {
+	int inode; /* -1: nothing is mapped */
+	u64 index, prot;
+	bool locked, guard, stays; /* stays: not in children */
+};
+
+struct memslot {
+	bool used;
+	unsigned space, id;
+	u64 gpa, size, hva, flags, offset;
+	int inode; /* -1: none, or gone */
+};
+
+struct instance {
+	unsigned type;
+	struct memslot slot[SLOTS];
+};
+
+extern struct model {
+	const struct traits *kernel;
+	struct inode *inodes;
+	struct instance *instances;
+	int instance_count, inode_count;
+	int vm[VMS], file[FILES];
+	struct mapped_page mapped[WINDOWS][WINDOW_PAGES];
+	unsigned char source[2 * PAGE];
+	bool in_child;
+} model;
+
+static inline result answer(s64 ret)
+{
+	return (result){ .ret = ret };
+}
+
+static inline struct mapped_page nothing_mapped(void)
+{
+	return (struct mapped_page){ .inode = -1 };
+}
+
+u64 model_hash(u64 hash, const void *data, size_t size);
+/* A file without descriptors and mappings goes; the slots that it was bound to stay, without it. */
+void model_forget_files(void);
+u64 model_creation_flags(unsigned type);
+void model_punch(struct inode *inode, u64 first, u64 count);
+/* The page of the file behind a mapped page that can be used now; NULL when the host may not touch it. */
+struct file_page *model_usable(const struct mapped_page *m);
+
+/* The steps, as diff/step.def gives them. */
+result model_new_vm(u64 v, u64 type);
+result model_close_vm(u64 v);
+result model_capability(u64 v, u64 number);
+result model_slot(u64 v, u64 id, u64 flags, u64 gpa, u64 size, u64 hva, u64 f, u64 offset);
+result model_slot1(u64 v, u64 id, u64 flags, u64 gpa, u64 size, u64 hva);
+result model_dirty_log(u64 v, u64 id);
+result model_attributes(u64 v, u64 address, u64 size, u64 value, u64 flags);
+result model_enable(u64 v, u64 number, u64 flags, u64 arg);
+result model_mmu_pages(u64 v, u64 pages);
+result model_new_file(u64 f, u64 v, u64 size, u64 flags);
+result model_close_file(u64 f);
+result model_dup_file(u64 f, u64 g);
+result model_pass_file(u64 f, u64 g, u64 forked);
+result model_allocate(u64 f, u64 mode, u64 offset, u64 size);
+result model_stat_file(u64 f);
+result model_file_call(u64 f, u64 which);
+result model_convert(u64 f, u64 offset, u64 size, u64 value, u64 flags, u64 word);
+result model_map(u64 w, u64 at, u64 pages, u64 f, u64 offset, u64 prot, u64 flags);
+result model_unmap(u64 w, u64 at, u64 pages);
+result model_protect(u64 w, u64 at, u64 pages, u64 prot);
+result model_remap(u64 w, u64 at, u64 size, u64 to, u64 to_at, u64 new_size, u64 flags);
+result model_advise(u64 w, u64 at, u64 pages, u64 advice);
+result model_lock(u64 w, u64 at, u64 pages);
+result model_unlock(u64 w, u64 at, u64 pages);
+result model_sync_range(u64 w, u64 at, u64 pages, u64 flags);
+result model_resident(u64 w, u64 at, u64 pages);
+result model_load(u64 w, u64 at);
+result model_store(u64 w, u64 at, u64 value);
+result model_kernel_store(u64 w, u64 at, u64 size);
+result model_kernel_load(u64 w, u64 at, u64 size);
+result model_child(u64 what, u64 a, u64 b, u64 c, u64 d);
+result model_thread(u64 what, u64 a, u64 b, u64 c, u64 d);
+
+#endif

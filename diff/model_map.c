@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+/*
+ * diff/model_map.c - mappings of the naive model: mmap, mprotect, madvise, mlock and what they refuse
+ */
+#include "diff/model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* The page of the file behind a mapped page that can be used now; NULL when the host may not touch it. */
+struct file_page *model_usable(const struct mapped_page *m)
+{
+	struct inode *inode = &model.inodes[m->inode];
+	struct file_page *page;
+
+	if (m->index >= inode->size / PAGE || m->index >= FILE_PAGES)
+		return NULL;
+	page = &inode->page[m->index];
+	if (page->private)
+		return NULL;
+	if (!page->bytes)
+		page->bytes = calloc(1, PAGE);
+	page->used = true;
+	return page;
+}
+
+static void populate(u64 w, u64 at, u64 pages)
+{
+	for (u64 p = at; p < at + pages; p++)
+		if (!model.mapped[w][p].prot || model.mapped[w][p].guard || !model_usable(&model.mapped[w][p]))
+			return;
+}
+
+static s64 refuse_map(const struct inode *inode, u64 size, u64 offset, u64 prot, u64 flags, bool *cleared)
+{
+	const u64 type = flags & 0xf;
+
+	*cleared = false;
+	if (offset % PAGE || flags & MAP_HUGETLB)
+		return -EINVAL;
+	if (offset / PAGE > (INT64_MAX - size) / PAGE)
+		return -EOVERFLOW;
+	if (type < MAP_SHARED || type > MAP_SHARED_VALIDATE)
+		return -EINVAL;
+	if (type == MAP_SHARED_VALIDATE && flags & 0x80000)
+		return -EOPNOTSUPP;
+	if (model.kernel->noexec && prot & PROT_EXEC)
+		return -EPERM;
+	if (!model.kernel->mappable)
+		return -ENODEV;
+	if (flags & MAP_GROWSDOWN)
+		return -EINVAL;
+	/* From here on it is the file that refuses, and what lay there is gone. */
+	*cleared = true;
+	if (!(inode->flags & 1))
+		return -ENODEV;
+	return type == MAP_PRIVATE ? -EINVAL : 0;
+}
+
+result model_map(u64 w, u64 at, u64 pages, u64 f, u64 offset, u64 prot, u64 flags)
+{
+	bool cleared;
+	s64 ret;
+
+	if (model.file[f] < 0)
+		return answer(SKIPPED);
+	ret = refuse_map(&model.inodes[model.file[f]], pages * PAGE, offset, prot, flags, &cleared);
+	for (u64 p = at; cleared && p < at + pages; p++) {
+		model.mapped[w][p] = nothing_mapped();
+		if (!ret)
+			model.mapped[w][p] = (struct mapped_page){ .inode = model.file[f], .index = offset / PAGE + p - at, .prot = prot,
+							     .locked = flags & MAP_LOCKED };
+	}
+	if (!ret && flags & (MAP_LOCKED | MAP_POPULATE))
+		populate(w, at, pages);
+	model_forget_files();
+	return answer(ret);
+}
+
+result model_unmap(u64 w, u64 at, u64 pages)
+{
+	if (!pages)
+		return answer(-EINVAL);
+	if (model.in_child)
+		return answer(0);
+	for (u64 p = at; p < at + pages; p++)
+		model.mapped[w][p] = nothing_mapped();
+	model_forget_files();
+	return answer(0);
+}
+
+result model_protect(u64 w, u64 at, u64 pages, u64 prot)
+{
+	for (u64 p = at; p < at + pages; p++) {
+		if (model.mapped[w][p].inode < 0)
+			return answer(-ENOMEM);
+		if (prot & PROT_EXEC)
+			return answer(-EACCES);
+		model.mapped[w][p].prot = prot;
+	}
+	return answer(0);
+}
+
+/* One page goes elsewhere, or (size 0) is mapped a second time. */
+result model_remap(u64 w, u64 at, u64 size, u64 to, u64 to_at, u64 new_size, u64 flags)
+{
+	struct mapped_page *from = &model.mapped[w][at], *target = &model.mapped[to][to_at], moved;
+
+	if (flags & MREMAP_DONTUNMAP)
+		from->locked = false;
+	moved = *from;
+	if (flags & ~7ULL || (flags & 6 && !(flags & 1)) || !new_size || (flags & MREMAP_DONTUNMAP && size != new_size))
+		return answer(-EINVAL);
+	if (flags & MREMAP_FIXED && size && from == target)
+		return answer(-EINVAL);
+	if (from->inode < 0)
+		return answer(-EFAULT);
+	if (!(flags & MREMAP_FIXED))
+		return answer(0);
+	/* What makes room takes away the very page that was to be doubled. */
+	if (from == target) {
+		*target = nothing_mapped();
+		model_forget_files();
+		return answer(-EFAULT);
+	}
+	if (size && !(flags & MREMAP_DONTUNMAP))
+		*from = nothing_mapped();
+	/* Guards are entries of page tables: they go where these go. */
+	if (size)
+		from->guard = false;
+	else
+		moved.guard = false;
+	*target = moved;
+	if (!size && moved.locked)
+		populate(to, to_at, 1);
+	model_forget_files();
+	return answer(0);
+}
+
+static s64 populate_advice(u64 w, u64 at, u64 pages, u64 need)
+{
+	for (u64 p = at; p < at + pages; p++) {
+		if (model.mapped[w][p].inode < 0)
+			return -ENOMEM;
+		if (!(model.mapped[w][p].prot & need))
+			return -EINVAL;
+		if (model.mapped[w][p].guard || !model_usable(&model.mapped[w][p]))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static s64 advise_page(struct mapped_page *m, u64 advice)
+{
+	switch (advice) {
+	case MADV_DONTNEED: case MADV_COLD: case MADV_PAGEOUT:
+		return m->locked ? -EINVAL : 0;
+	case MADV_REMOVE:
+		if (m->locked)
+			return -EINVAL;
+		model_punch(&model.inodes[m->inode], m->index, 1);
+		return 0;
+	case MADV_FREE: case MADV_WIPEONFORK: case 25: /* COLLAPSE */
+		return -EINVAL;
+	case MADV_DONTFORK:
+		m->stays = true;
+		return 0;
+	case MADV_DOFORK:
+		m->stays = false;
+		return 0;
+	case 102: /* GUARD_INSTALL */
+		if (m->locked)
+			return -EINVAL;
+		m->guard = true;
+		return 0;
+	case 103:
+		m->guard = false;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+result model_advise(u64 w, u64 at, u64 pages, u64 advice)
+{
+	s64 hole = 0;
+
+	if (advice == 77 || (advice >= 5 && advice <= 7) || advice == 26)
+		return answer(-EINVAL);
+	if (!pages)
+		return answer(0);
+	if (advice == 22 || advice == 23)
+		return answer(populate_advice(w, at, pages, advice == 22 ? PROT_READ : PROT_WRITE));
+	for (u64 p = at; p < at + pages; p++) {
+		s64 ret = model.mapped[w][p].inode < 0 ? 0 : advise_page(&model.mapped[w][p], advice);
+
+		if (ret)
+			return answer(ret);
+		if (model.mapped[w][p].inode < 0)
+			hole = -ENOMEM;
+	}
+	return answer(hole);
+}
+
+result model_lock(u64 w, u64 at, u64 pages)
+{
+	for (u64 p = at; p < at + pages; p++) {
+		if (model.mapped[w][p].inode < 0)
+			return answer(-ENOMEM);
+		model.mapped[w][p].locked = true;
+	}
+	for (u64 p = at; p < at + pages; p++)
+		if (!model.mapped[w][p].prot || model.mapped[w][p].guard || !model_usable(&model.mapped[w][p]))
+			return answer(-ENOMEM);
+	return answer(0);
+}
+
+result model_unlock(u64 w, u64 at, u64 pages)
+{
+	for (u64 p = at; p < at + pages; p++) {
+		if (model.mapped[w][p].inode < 0)
+			return answer(-ENOMEM);
+		model.mapped[w][p].locked = false;
+	}
+	return answer(0);
+}
+
+result model_sync_range(u64 w, u64 at, u64 pages, u64 flags)
+{
+	s64 hole = 0;
+
+	if (flags & ~7ULL || (flags & MS_ASYNC && flags & MS_SYNC))
+		return answer(-EINVAL);
+	for (u64 p = at; p < at + pages; p++) {
+		if (model.mapped[w][p].inode < 0) {
+			if (flags == MS_ASYNC)
+				return answer(-ENOMEM);
+			hole = -ENOMEM;
+			continue;
+		}
+		if (flags & MS_INVALIDATE && model.mapped[w][p].locked)
+			return answer(-EBUSY);
+		if (flags & MS_SYNC)
+			return answer(-EINVAL);
+	}
+	return answer(hole);
+}
+
+result model_resident(u64 w, u64 at, u64 pages)
+{
+	result ret = answer(0);
+
+	for (u64 p = 0; p < pages; p++) {
+		const struct mapped_page *m = &model.mapped[w][at + p];
+
+		if (m->inode < 0) {
+			ret.ret = -ENOMEM;
+			return ret;
+		}
+		if (m->index < model.inodes[m->inode].size / PAGE && m->index < FILE_PAGES && model.inodes[m->inode].page[m->index].used)
+			ret.aux |= 1ULL << p;
+	}
+	return ret;
+}
