@@ -133,11 +133,9 @@ unsigned core_store_region_private(const struct core_store *store, u64 region)
 	unsigned total = 0;
 	bool is_private;
 
-	if (page < CORE_STORE_DENSE_PAGES) {
-		if (!tag_uniform(store, __atomic_load_n(tag_at(store, page / GIB_PAGES), __ATOMIC_ACQUIRE), &is_private))
-			return (unsigned)__atomic_load_n(count_at(store, region), __ATOMIC_ACQUIRE);
-		return is_private ? (unsigned)(stop - page) : 0;
-	}
+	if (page < CORE_STORE_DENSE_PAGES &&
+	    !tag_uniform(store, __atomic_load_n(tag_at(store, page / GIB_PAGES), __ATOMIC_ACQUIRE), &is_private))
+		return (unsigned)__atomic_load_n(count_at(store, region), __ATOMIC_ACQUIRE);
 	while (page < stop) {
 		u64 run = core_store_run(store, page, stop - page, &is_private);
 

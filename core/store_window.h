@@ -15,6 +15,7 @@
  * A level is *current* for a page when the levels above send a reader to it.
  * Nothing is written for what is uniform, so an untouched file costs one word
  * (none when it begins shared), and a uniform GiB one tag whatever it was before.
+ * What has its state already is not stored again: such a request dirties no page.
  *
  * Writers exclude each other.  What a reader may rely on:
  *

@@ -7,7 +7,7 @@
 #
 # Theory of operation.  A mutant is one file of core/ with one small change: a
 # comparison, a constant, an errno or a rule is another one, a check, statement
-# or row is gone.  For each, the file (all of core/ when it is a header or a
+# or row is gone.  For each, the file (all that include it when it is a header or a
 # table) is compiled without optimisation and linked into an object of which the
 # tests of core/, built once, are made; the mutant is killed when one of them
 # fails, crashes or does not end.  What survives is then compiled with
@@ -328,6 +328,24 @@ sub build_base {
 	@tests = sort { $time{$a} <=> $time{$b} || $a cmp $b } @tests; # the quick ones first
 }
 
+# The parts of core/ that see a file: all that include it, through others too.
+my %includers;
+sub sources_of {
+	my ($file) = @_;
+	return $file if $file =~ /\.c$/;
+	$includers{$file} //= do {
+		my %reached = ($file => 1);
+		for (my $before = 0; $before != keys %reached;) {
+			$before = keys %reached;
+			for my $user (@core, glob('core/*.h'), glob('core/*.def')) {
+				$reached{$user} = 1 if grep { $reached{$_} } slurp($user) =~ /^\s*#\s*include "([^"]+)"/mg;
+			}
+		}
+		[grep { $reached{$_} } @core];
+	};
+	return @{ $includers{$file} };
+}
+
 sub same_code {
 	my ($w, $m, @sources) = @_;
 	for my $src (@sources) {
@@ -342,21 +360,24 @@ sub same_code {
 }
 
 # "killed TEST", "survived", "same" or "broken".
+my %kills;
 sub try_mutant {
 	my ($w, $m) = @_;
 	my $whole = $m->{file} !~ /\.c$/;
-	my @sources = $whole ? @core : $m->{file};
+	my @sources = sources_of($m->{file});
 	# What is loaded first comes before libcore.so, function by function.
 	spew("$w/inc/$m->{file}", $m->{text});
-	if (!compile($whole ? "-I$w/inc -O0 -shared -o $w/mutant.so @core" : "-O0 -shared -o $w/mutant.so $w/inc/$m->{file}")) {
+	if (!compile($whole ? "-I$w/inc -O0 -shared -o $w/mutant.so @sources" : "-O0 -shared -o $w/mutant.so $w/inc/$m->{file}")) {
 		unlink "$w/inc/$m->{file}";
 		return 'broken';
 	}
 	local $ENV{LD_PRELOAD} = "$w/mutant.so";
 	my $verdict;
-	for my $test (@tests) {
+	my $kills = $kills{ $m->{file} } //= {}; # what noticed this file's other mutants will notice this one
+	for my $test (sort { ($kills->{$b} // 0) <=> ($kills->{$a} // 0) } @tests) {
 		next if run_quiet(1 + int(5 * $time{$test}), "$dir/bin/$test");
 		$verdict = "killed $test";
+		$kills->{$test}++;
 		last;
 	}
 	delete local $ENV{LD_PRELOAD};
@@ -383,8 +404,13 @@ if ($list) {
 }
 build_base();
 
-my $shared = join '', map { slurp($_) } sort glob 'tests/*.h';
-my %test_hash = map { $_ => sha1_hex($shared, slurp("tests/unit_$_.c")) } @tests;
+# A test with what it includes of tests/.
+sub test_text {
+	my $text = slurp($_[0]);
+	return $text . join '', map { test_text($_) } $text =~ m{^#include "(tests/[^"]+)"}mg;
+}
+
+my %test_hash = map { $_ => sha1_hex(test_text("tests/unit_$_.c")) } @tests;
 my $all_tests = sha1_hex(map { $test_hash{$_} } sort @tests);
 my (%cache, @todo);
 if (!$fresh && open my $in, '<', "$dir/results") {
