@@ -57,14 +57,14 @@ static bool word_state(const struct core_store *store, u64 page, u64 *end)
 	return is_private;
 }
 
-/* First GiB at or after gib, below last, that is not uniform in this state. */
-static u64 skip_uniform_gibs(const struct core_store *store, u64 gib, u64 last, bool is_private)
+/* First GiB at or after gib that is not uniform in this state, or begins at page `stop` or behind. */
+static u64 skip_uniform_gibs(const struct core_store *store, u64 gib, u64 stop, bool is_private)
 {
 	const u32 *tags = tag_at(store, 0);
 	u32 wanted = is_private ? TAG_PRIVATE : TAG_SHARED;
 	u32 initial = initial_private(store) == is_private ? TAG_INITIAL : wanted;
 
-	for (; gib < last; gib++) {
+	for (; gib * GIB_PAGES < stop; gib++) {
 		u32 tag = __atomic_load_n(&tags[gib], __ATOMIC_ACQUIRE);
 
 		if (tag != wanted && tag != initial)
@@ -83,9 +83,7 @@ static bool piece_state(const struct core_store *store, u64 page, u64 limit, u64
 	if (page >= CORE_STORE_DENSE_PAGES)
 		return tail_state(store, page, end);
 	if (tag_uniform(store, __atomic_load_n(tag_at(store, gib), __ATOMIC_ACQUIRE), &is_private)) {
-		u64 last = (rt_min(limit, dense_pages(store)) + GIB_PAGES - 1) / GIB_PAGES;
-
-		*end = skip_uniform_gibs(store, gib + 1, rt_max(last, gib + 1), is_private) * GIB_PAGES;
+		*end = skip_uniform_gibs(store, gib + 1, rt_min(limit, dense_pages(store)), is_private) * GIB_PAGES;
 		return is_private;
 	}
 	count = __atomic_load_n(count_at(store, region), __ATOMIC_ACQUIRE);

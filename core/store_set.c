@@ -115,7 +115,7 @@ static u64 tail_merge(const struct core_store *store, struct rt_pages range, boo
 {
 	const struct tail_list *from = tail_at(store, header_of(store)->tail_generation);
 	u64 end = range.first + range.count, nr = 0;
-	u64 below = range.first ? flips_up_to(from, from->nr, range.first - 1) : 0; /* flips before the range */
+	u64 below = flips_up_to(from, from->nr, range.first - 1); /* flips before the range, which is in the tail */
 	u64 after = flips_up_to(from, from->nr, end); /* flips beyond its end */
 	bool initial = initial_private(store);
 

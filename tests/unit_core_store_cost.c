@@ -5,6 +5,7 @@
  * The parts of the window that a request has no business with are taken away
  * while it runs.  In a file of 1008 GiB the counts begin with a host page, and so do the bitmaps.
  */
+#include <asm/errno.h>
 #include <sys/mman.h>
 
 #include "core/store_window.h"
@@ -143,6 +144,11 @@ static void test_end_of_dense(void)
 		is(run(TAIL - GIB_PAGES), GIB_PAGES, "and one of the last GiB");
 		end();
 	}
+	begin(TAIL + 4 * GIB_PAGES, false);
+	set(0, TAG_MIXED, true); /* the first count, as a tag */
+	set(TAIL, 5, true);
+	is(core_store_region_private(&store, TAIL / CORE_REGION_PAGES), 5, "the tail's first region has no tag either");
+	end();
 }
 
 /* A repair looks at the GiBs that its range meets, and at no other. */
@@ -167,6 +173,22 @@ static void test_repair_range(void)
 	end();
 }
 
+/* All of the list is used. */
+static void test_full_tail(void)
+{
+	struct rt_pages one = { TAIL + 2 * TAIL_FLIPS + 10, 1 };
+
+	begin(TAIL + GIB_PAGES, false);
+	for (u64 i = 0; i + 1 < TAIL_FLIPS; i += 2)
+		set(TAIL + 2 * i + 1, 1, true);
+	is(core_store_reserve(&store, one, true), -ENOMEM, "two flips where there is room for one");
+	set(TAIL + GIB_PAGES - 1, 1, true);
+	is(tail_at(&store, header_of(&store)->tail_generation)->nr, TAIL_FLIPS, "one is put there");
+	is(core_store_reserve(&store, (struct rt_pages){ TAIL + GIB_PAGES - 2, 1 }, true), 0, "moving it needs no other");
+	ok(core_store_is_private(&store, TAIL + GIB_PAGES - 1) && run(TAIL + GIB_PAGES - 1) == 1, "the last one counts");
+	end();
+}
+
 int main(void)
 {
 	for (int is_private = 0; is_private < 2; is_private++) {
@@ -176,5 +198,6 @@ int main(void)
 	}
 	test_end_of_dense();
 	test_repair_range();
+	test_full_tail();
 	return done_testing();
 }
