@@ -12,12 +12,14 @@ static long remove_piece(const struct host_piece *piece)
 {
 	struct rt_pages range = { piece->off >> RT_PAGE_SHIFT, piece->len >> RT_PAGE_SHIFT };
 	u64 pages = piece->file->size >> RT_PAGE_SHIFT;
-	long ret = 0;
+	long ret;
 
 	if (piece->locked)
 		return -EINVAL;
 	range.count = range.first < pages ? rt_min(range.count, pages - range.first) : 0;
-	host_file_lock(piece->file);
+	ret = host_file_lock(piece->file);
+	if (ret)
+		return ret;
 	if (range.count)
 		ret = host_file_punch(piece->file, range);
 	host_file_unlock(piece->file);

@@ -153,13 +153,15 @@ bool dev_gmem_converted_by(const struct dev_gmem *g, u64 page, struct dev_conver
 	return false;
 }
 
-/* Another process holds on to the range: the lowest page that it can still see. */
-static u64 lowest_shared(const struct core_file *file, struct rt_pages range)
+/* Another process holds on to the range; told is the lowest page that it can still see. */
+static int still_visible(const struct core_file *file, struct rt_pages range, u64 *error_offset, struct core_err *err)
 {
 	bool is_private;
 	u64 run = core_store_run(&file->store, range.first, range.count, &is_private);
+	u64 page = is_private && run < range.count ? range.first + run : range.first;
 
-	return is_private && run < range.count ? range.first + run : range.first;
+	*error_offset = page << RT_PAGE_SHIFT;
+	return core_refuse(err, RULE_CONVERT_PINNED, 0, "offset", *error_offset, 0);
 }
 
 /* Steps 2 to 5 with the file lock held. */
@@ -171,10 +173,8 @@ static int convert_locked(struct dev_gmem *g, struct rt_pages range, bool to_pri
 	if (ret != 0)
 		return ret < 0 ? ret : 0;
 	ret = host_convert_begin(&g->host, range, to_private);
-	if (ret == -EAGAIN) {
-		*error_offset = lowest_shared(&g->core, range) << RT_PAGE_SHIFT;
-		return core_refuse(err, RULE_CONVERT_PINNED, 0, "offset", *error_offset, 0);
-	}
+	if (ret == -EAGAIN)
+		return still_visible(&g->core, range, error_offset, err);
 	if (ret < 0) {
 		/* Host mappings may be gone, as after the kernel's own failures; they come back on the next touch. */
 		*error_offset = range.first << RT_PAGE_SHIFT;
@@ -199,9 +199,13 @@ long dev_gmem_set_attributes2(struct dev_object *obj, u64 arg, void *copy, struc
 		return ret;
 	range.first = args->offset >> RT_PAGE_SHIFT;
 	range.count = args->size >> RT_PAGE_SHIFT;
-	host_file_lock(&g->host);
-	ret = convert_locked(g, range, args->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE, &error_offset, err);
-	host_file_unlock(&g->host);
+	ret = host_file_lock(&g->host);
+	if (ret == 0) {
+		ret = convert_locked(g, range, args->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE, &error_offset, err);
+		host_file_unlock(&g->host);
+	} else {
+		ret = still_visible(&g->core, range, &error_offset, err);
+	}
 	args->error_offset = error_offset;
 	/* Only now, and only on failure, does the caller's struct change; a copy that fails hides the reason. */
 	if (ret < 0 && rt_copy_out(arg, args, sizeof(*args)) < 0)
@@ -216,7 +220,9 @@ long dev_gmem_fallocate(struct dev_gmem *g, int mode, s64 off, s64 len, struct c
 
 	if (ret < 0)
 		return ret;
-	host_file_lock(&g->host);
+	/* What the kernel says when it did not come to an end; the caller tries again. */
+	if (host_file_lock(&g->host))
+		return -EINTR;
 	if (plan.op == CORE_FALLOCATE_PUNCH)
 		ret = host_file_punch(&g->host, plan.range);
 	else if (plan.op == CORE_FALLOCATE_ALLOCATE)
@@ -260,7 +266,9 @@ long dev_gmem_mmap(struct dev_gmem *g, void *addr, u64 len, int prot, int flags,
 	if (ret < 0)
 		return refuse_mmap(addr, len, flags, ret, err);
 	/* No conversion, here or in another process, between looking at the states and mapping. */
-	host_file_lock(&g->host);
+	mapped = host_file_lock(&g->host);
+	if (mapped)
+		return mapped;
 	mapped = host_view_map(&g->host, addr, len, prot, flags, (u64)off);
 	host_file_unlock(&g->host);
 	return mapped;
@@ -271,7 +279,9 @@ long dev_gmem_pin(struct dev_gmem *g, u64 offset, bool pin)
 	u64 page = offset >> RT_PAGE_SHIFT;
 	long ret;
 
-	host_file_lock(&g->host);
+	ret = host_file_lock(&g->host);
+	if (ret)
+		return ret;
 	ret = pin ? core_file_pin(&g->core, page) : core_file_unpin(&g->core, page);
 	host_file_unlock(&g->host);
 	return ret;
@@ -285,9 +295,11 @@ long dev_gmem_poison(struct dev_gmem *g, u64 offset, bool on)
 		return -EINVAL;
 	rt_lock(&dev_slots_lock);
 	world_stop(g->vm);
-	host_file_lock(&g->host);
-	ret = host_poison(&g->host, offset >> RT_PAGE_SHIFT);
-	host_file_unlock(&g->host);
+	ret = host_file_lock(&g->host);
+	if (ret == 0) {
+		ret = host_poison(&g->host, offset >> RT_PAGE_SHIFT);
+		host_file_unlock(&g->host);
+	}
 	world_resume(g->vm, ret == 0);
 	rt_unlock(&dev_slots_lock);
 	return ret;

@@ -195,15 +195,47 @@ static bool holder_gone(struct host_control *control, u32 seen)
 	       __atomic_load_n(ATOMIC_U32(control->owner), __ATOMIC_ACQUIRE) == seen;
 }
 
+/* Of waiting for one holder. */
+struct patience {
+	u32 holder, polls;
+	u64 ticks; /* the holder's CPU time at the last look that found it changed */
+	u32 since; /* polls then */
+};
+
+#define POLLS_PER_LOOK 50  /* 1 s */
+#define POLLS_IDLE     250 /* 5 s: longer than any wait for peers */
+
+/*
+ * Whether the holder will not go on by itself: stopped by a signal, or without any CPU time for long (frozen,
+ * or in a debugger).  What it is doing cannot be taken over, since it may go on in the middle of it.
+ */
+static bool holder_stuck(struct patience *p, u32 holder)
+{
+	u64 ticks = p->ticks;
+
+	if (p->holder != holder)
+		*p = (struct patience){ .holder = holder };
+	if (!holder || ++p->polls % POLLS_PER_LOOK)
+		return false;
+	if (host_process_stopped(holder, &ticks))
+		return true;
+	if (ticks != p->ticks || !p->since) {
+		p->ticks = ticks;
+		p->since = p->polls;
+	}
+	return p->polls - p->since >= POLLS_IDLE;
+}
+
 /* The word names the holder, so that a lock whose holder was killed is taken over: it protects
  * nothing that the states, written by single stores, do not tell by themselves. */
-static void take_lock(struct host_file *file, u32 self)
+static int take_lock(struct host_file *file, u32 self)
 {
 	u32 *word = ATOMIC_U32(file->control->owner), seen = 0;
+	struct patience patience = { 0 };
 	bool waited = false, dead;
 
 	if (__atomic_compare_exchange_n(word, &seen, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		return;
+		return 0;
 	for (;;) {
 		u32 holder = seen & ~LOCK_WAITERS;
 
@@ -214,25 +246,31 @@ static void take_lock(struct host_file *file, u32 self)
 			/* There may be other waiters: the bit stays. */
 			if (__atomic_compare_exchange_n(word, &seen, self | LOCK_WAITERS, false, __ATOMIC_ACQUIRE,
 							__ATOMIC_RELAXED))
-				return;
+				return 0;
 			continue;
 		}
 		if (!(seen & LOCK_WAITERS) && !__atomic_compare_exchange_n(word, &seen, seen | LOCK_WAITERS, false,
 									   __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			continue;
-		rt_futex_wait(&file->control->owner, holder | LOCK_WAITERS, LOCK_POLL_NS, true);
+		if (rt_futex_wait(&file->control->owner, holder | LOCK_WAITERS, LOCK_POLL_NS, true) == -ETIMEDOUT &&
+		    holder_stuck(&patience, holder))
+			return -EAGAIN;
 		waited = true;
 		seen = __atomic_load_n(word, __ATOMIC_RELAXED);
 	}
 }
 
-void host_file_lock(struct host_file *file)
+int host_file_lock(struct host_file *file)
 {
-	take_lock(file, rt_self_pid());
+	int ret = take_lock(file, rt_self_pid());
+
+	if (ret)
+		return ret;
 	__atomic_store_n(ATOMIC_U32(file->control->owner_start), host_process_start(), __ATOMIC_RELEASE);
 	/* Left by a holder that was killed: nobody is converting now. */
 	if (__atomic_load_n(ATOMIC_U32(file->control->seq), __ATOMIC_RELAXED) & 1)
 		host_transition_end(file->control);
+	return 0;
 }
 
 bool host_file_locked(struct host_control *control)

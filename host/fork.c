@@ -67,12 +67,14 @@ static int inherit(struct host_view *v, int attached)
  */
 static int inherit_file(struct host_file *file)
 {
-	int ret = 0, attached;
+	int ret = 0, locked = host_file_lock(file), attached = locked;
 
-	host_file_lock(file);
+	/* Without the lock the child has no views of the file: better none than one that a conversion misses. */
 	host_peer_forked(file);
-	file->control->shared = 1;
-	attached = host_peer_attach(file);
+	if (!locked) {
+		file->control->shared = 1;
+		attached = host_peer_attach(file);
+	}
 	/* The helper may wait for the table lock already; it has nothing to do before the file lock is free. */
 	table_lock();
 	for (u64 i = 0; i < host_table.count;) {
@@ -89,7 +91,8 @@ static int inherit_file(struct host_file *file)
 		table_remove(v->start, v->end);
 	}
 	table_unlock();
-	host_file_unlock(file);
+	if (!locked)
+		host_file_unlock(file);
 	return ret;
 }
 

@@ -108,7 +108,8 @@ bool host_file_in_use(struct host_file *file);
 /* No view may be left. */
 void host_file_fini(struct host_file *file);
 
-void host_file_lock(struct host_file *file);
+/* -EAGAIN when the holder, another process, is stopped: it does not go on by itself. */
+int host_file_lock(struct host_file *file) __attribute__((warn_unused_result));
 void host_file_unlock(struct host_file *file);
 
 /*

@@ -44,7 +44,7 @@ static struct host_peer *own_entry(struct host_file *file)
 	return file->peer < 0 ? NULL : &file->control->peers[file->peer];
 }
 
-/* The number behind so many blanks, low bits of it; returns where that was. */
+/* The number behind so many blanks, low bits of it; returns where that is. */
 static const char *number_at(const char *at, int blanks, u32 *ret)
 {
 	u64 value = 0;
@@ -61,6 +61,7 @@ struct process_stat {
 	char state;
 	u32 threads;
 	u32 start;
+	u64 ticks; /* of CPU time so far */
 };
 
 /*
@@ -69,6 +70,7 @@ struct process_stat {
  */
 static bool process_stat(u32 pid, struct process_stat *ret)
 {
+	u32 user, system;
 	char path[32], buf[1024];
 	const char *at = NULL;
 	long fd, n;
@@ -89,9 +91,12 @@ static bool process_stat(u32 pid, struct process_stat *ret)
 	if (!at || !at[0] || !at[1])
 		return false;
 	ret->state = at[1];
-	/* state is field 3, num_threads field 20, starttime field 22 */
-	at = number_at(at, 18, &ret->threads);
+	/* state is field 3, utime 14, stime 15, num_threads 20, starttime 22 */
+	at = number_at(at, 12, &user);
+	at = number_at(at, 1, &system);
+	at = number_at(at, 5, &ret->threads);
 	number_at(at, 2, &ret->start);
+	ret->ticks = user + system;
 	return true;
 }
 
@@ -124,6 +129,16 @@ bool host_process_gone(u32 pid, u32 start)
 		return true;
 	/* A first thread that has ended is a zombie while others run on with all that the process has. */
 	return stat.state == 'X' || (stat.state == 'Z' && stat.threads <= 1);
+}
+
+bool host_process_stopped(u32 pid, u64 *ticks)
+{
+	struct process_stat stat;
+
+	if (!process_stat(pid, &stat))
+		return false;
+	*ticks = stat.ticks;
+	return stat.state == 'T';
 }
 
 /* PEER-4 */

@@ -21,6 +21,8 @@ void host_peer_detach(struct host_file *file);
  */
 bool host_process_gone(u32 pid, u32 start);
 u32 host_process_start(void);
+/* Whether it is stopped by a signal; and the CPU time that it has had, unchanged when that cannot be told. */
+bool host_process_stopped(u32 pid, u64 *ticks);
 /* From now on other processes may map the file: a helper for every process that has views. */
 void host_peer_share(struct host_file *file);
 /*

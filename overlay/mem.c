@@ -138,11 +138,12 @@ void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 	ov_enter_hot(&guard);
 	/* The new view is made from the states: no conversion, of any process, may be under way. */
 	has_file = host_view_next(old, (char *)old + (old_len ? old_len : 1), &piece);
-	if (has_file)
-		host_file_lock(piece.file);
-	ret = host_mremap(old, old_len, new_len, flags, new_addr);
-	if (has_file)
-		host_file_unlock(piece.file);
+	ret = has_file ? host_file_lock(piece.file) : 0;
+	if (!ret) {
+		ret = host_mremap(old, old_len, new_len, flags, new_addr);
+		if (has_file)
+			host_file_unlock(piece.file);
+	}
 	dev_reap();
 	ov_leave(&guard);
 	return (void *)ov_ret(ret);

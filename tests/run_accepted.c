@@ -154,6 +154,41 @@ static void poison_heal(void)
 	drop_file(fd, ptr);
 }
 
+/* Stopped anywhere, perhaps with the file's lock held: whatever the answer is, there is one. */
+static void stopped_anywhere(void)
+{
+	int fd, status, strange = 0;
+	char *ptr = new_file(&fd);
+
+	alarm(120);
+	for (int round = 0; round < 2; round++) {
+		pid_t pid = fork();
+		char *other;
+
+		while (!pid) {
+			set_attr2(fd, 4 * PG, PG, PRIVATE, NULL);
+			set_attr2(fd, 4 * PG, PG, SHARED, NULL);
+		}
+		usleep(20000 + 777 * (unsigned)round);
+		kill(pid, SIGSTOP);
+		waitpid(pid, &status, WUNTRACED);
+		strange += set_attr2(fd, 0, PG, PRIVATE, NULL) && errno != EAGAIN;
+		strange += fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8 * PG, PG) && errno != EINTR;
+		other = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+		strange += other == MAP_FAILED && errno != EAGAIN;
+		if (other != MAP_FAILED)
+			munmap(other, SIZE);
+		touch(ptr + 4 * PG, -1);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		strange += set_attr2(fd, 4 * PG, PG, PRIVATE, NULL) != 0 || touch(ptr + 4 * PG, -1).sig != SIGBUS;
+		strange += set_attr2(fd, 0, SIZE, SHARED, NULL) != 0 || touch(ptr + 4 * PG, -1).sig != 0;
+	}
+	alarm(0);
+	is(strange, 0, "stopped-peer: where it is stopped amid its own conversions, calls return all the same");
+	drop_file(fd, ptr);
+}
+
 /* A child of which libc knows nothing; it may use what needs no libc. */
 static pid_t raw_fork(void)
 {
@@ -286,6 +321,7 @@ int main(int argc, char **argv)
 	mlock_swap();
 	skip(1, "guard-window: a race of the kernel with its own reclaim, which cannot be provoked at will");
 	stopped_peer();
+	stopped_anywhere();
 	poison_heal();
 	raw_forks();
 	peer_signal();

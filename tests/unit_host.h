@@ -137,7 +137,9 @@ static inline int convert(struct host_file *file, u64 first, u64 count, bool to_
 	struct rt_pages range = { first, count };
 	int ret;
 
-	host_file_lock(file);
+	ret = host_file_lock(file);
+	if (ret)
+		return ret;
 	ret = core_store_reserve(&file->store, range, to_private);
 	if (!ret)
 		ret = host_convert_begin(file, range, to_private);
