@@ -169,10 +169,11 @@ static int publish(struct irqchip *chip, struct irqfd *f)
 	rt_lock(&chip->lock);
 	sweep(chip);
 	f->id = ++chip->last_id;
-	ret = watch(chip, f);
-	if (ret == 0 && !use(f->eventfd))
-		ret = -ENOMEM;
-	if (ret == 0) {
+	/* Watching comes last: closing our descriptor would not end it, as the program has the eventfd open. */
+	ret = use(f->eventfd) ? watch(chip, f) : -ENOMEM;
+	if (ret < 0) {
+		unuse(f->eventfd);
+	} else {
 		f->next = chip->irqfds;
 		chip->irqfds = f;
 		chip->nr_irqfds++;
