@@ -159,6 +159,8 @@ long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 long host_mmap_over(void *addr, u64 len, int prot, int flags, int fd, u64 off); /* any MAP_FIXED mapping over views */
 long host_mlock(void *addr, u64 len, unsigned flags, bool lock);
 long host_mincore(void *addr, u64 len, u8 *vec);
+/* After an mbind(2) of the range that the kernel has accepted. */
+void host_mbind_follow(void *addr, u64 len, u64 mode, u64 mask, u64 bits);
 /* advice has been classified by core/fileop.h; this drops, populates and installs guards, or passes on. */
 long host_madvise_drop(void *addr, u64 len, int advice);
 long host_madvise_populate(void *addr, u64 len, int advice);

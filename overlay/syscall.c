@@ -98,6 +98,18 @@ static void look_at_received(long fd)
 	ov_leave(&guard);
 }
 
+/* Nor has mbind(2): libnuma comes this way. */
+static void mbind_done(u64 addr, u64 len, u64 mode, u64 mask, u64 bits)
+{
+	struct ov_guard guard;
+
+	if (!host_view_overlaps((void *)addr, len))
+		return;
+	ov_enter(&guard);
+	host_mbind_follow((void *)addr, len, mode, mask, bits);
+	ov_leave(&guard);
+}
+
 long ov_syscall(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
 	bool handled;
@@ -111,5 +123,7 @@ long ov_syscall(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	ret = ov_raw(nr, a, b, c, d, e, f);
 	if (nr == __NR_pidfd_getfd)
 		look_at_received(ret);
+	if (nr == __NR_mbind && ret == 0)
+		mbind_done(a, b, c, d, e);
 	return ov_ret(ret);
 }

@@ -6,7 +6,9 @@
  * "outside FD" at the end: the script looks at the descriptor from a process without gmem.
  */
 #include <signal.h>
+#include <linux/mempolicy.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "tests/run_kvm.h"
@@ -83,6 +85,18 @@ static void guard_hole(int fd)
 	note("guard-hole: guarded still: %d", touch(a, -1).sig == SIGSEGV);
 }
 
+/* The policy of the first mapping, at another. */
+static void policy(int fd)
+{
+	char *a = map_shared(fd, PG, 0), *b = map_shared(fd, PG, 0);
+	unsigned long node0 = 1;
+	int mode = -1;
+
+	syscall(SYS_mbind, a, PG, MPOL_BIND, &node0, 64, 0);
+	syscall(SYS_get_mempolicy, &mode, NULL, 0, b, MPOL_F_ADDR);
+	note("mbind-file: other mappings have the policy: %d", mode == MPOL_BIND);
+}
+
 static void ignored_signal(void)
 {
 	struct timespec nap = { .tv_nsec = 300000000 };
@@ -113,6 +127,7 @@ int main(void)
 	identity(fd);
 	accounting(ptr);
 	guard_hole(fd);
+	policy(fd);
 	ignored_signal();
 	note("outside %d", fd);
 	if (read(0, &byte, 1) < 0)

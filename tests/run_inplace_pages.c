@@ -5,6 +5,7 @@
  * The kernel's guest_memfd_conversions_test without its guest (numbers in
  * brackets are its steps), and what lies beside it.
  */
+#include <linux/mempolicy.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -259,6 +260,41 @@ static void enormous(void)
 	close(fd);
 }
 
+/* The NUMA policy at an address, or -errno. */
+static int policy_of(char *ptr)
+{
+	int mode = -1;
+
+	return syscall(SYS_get_mempolicy, &mode, NULL, 0, ptr, MPOL_F_ADDR) ? -errno : mode;
+}
+
+/* It is the file's, and does not depend on what is private. */
+static void policies(void)
+{
+	int fd = gmem_new(vm, SIZE, SHAREABLE);
+	char *ptr = map_shared(fd, SIZE, 0), *other;
+	unsigned long node0 = 1;
+
+	if (policy_of(ptr) == -ENOSYS) {
+		skip(7, "no NUMA in this kernel");
+		return;
+	}
+	set_attr2(fd, 0, SIZE, PRIVATE, NULL);
+	is(syscall(SYS_mbind, ptr, 4 * PG, MPOL_BIND, &node0, 64, 0), 0, "mbind of private pages");
+	is(policy_of(ptr), MPOL_BIND, "is seen there");
+	set_attr2(fd, 0, SIZE, SHARED, NULL);
+	is(policy_of(ptr + PG), MPOL_BIND, "and when they are shared");
+	is(policy_of(ptr + 5 * PG), MPOL_DEFAULT, "not behind them");
+	other = map_shared(fd, SIZE, 0);
+	is(syscall(SYS_mbind, ptr, PG, MPOL_INTERLEAVE, &node0, 64, 0), 0, "mbind of a shared page");
+	set_attr2(fd, 0, PG, PRIVATE, NULL);
+	is(policy_of(other), MPOL_INTERLEAVE, "is seen in another mapping, private now");
+	is(policy_of(other + PG), MPOL_BIND, "beside the first");
+	munmap(ptr, SIZE);
+	munmap(other, SIZE);
+	close(fd);
+}
+
 int main(void)
 {
 	vm = inplace_vm(&kvm);
@@ -268,6 +304,7 @@ int main(void)
 	holes();
 	every_view();
 	kernel_access();
+	policies();
 	large();
 	enormous();
 	return done_testing();
