@@ -317,9 +317,9 @@ int ov_system(const char *command)
 
 	if (!next)
 		return (int)ov_ret(-ENOSYS);
-	/* As libc says of a shell that does not start. */
-	if (command && before_shell() < 0)
-		return 127 << 8;
+	/* As libc says of a shell that does not start; without a command glibc tries one, too. */
+	if (before_shell() < 0)
+		return command ? 127 << 8 : 0;
 	return next(command);
 }
 

@@ -38,6 +38,16 @@ unserved() {
 	ok $? "$text: and reports that, too"
 }
 
+# A shell of that kind, in a mount namespace of its own.
+shell=$(readlink -f /bin/sh)
+if unshare -m true 2>/dev/null && unshare -m mount --bind "$work/five" "$shell" 2>/dev/null; then
+	run_tap "a shell that cannot be served" unshare -m sh -c "mount --bind '$work/five' '$shell' &&
+		exec '$gmem' run --report-file '$work/report' -- '$build/tests/run_shell'"
+	is "$(grep -c '^gmem: .*sh: .*PT_INTERP' "$work/report")" 4 "each is reported"
+else
+	skip "no mount namespaces here"
+fi
+
 unserved 126 "exec by a shell" sh -c "exec '$work/five'"
 unserved 126 "a shell's child" sh -c "'$work/five'; exit"
 unserved 126 "env -i" env -i "$work/five"
