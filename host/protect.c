@@ -200,6 +200,8 @@ long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 {
 	u64 from = (u64)old, to = (u64)new_addr, old_size = rt_align_up(old_len, RT_PAGE_SIZE);
 	u64 new_size = rt_align_up(new_len, RT_PAGE_SIZE);
+	const struct host_view *grown;
+	int advice = 0;
 	u8 resident;
 	long ret;
 
@@ -232,6 +234,12 @@ long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 	}
 	table_lock();
 	ret = remap_locked(from, old_size, new_size, flags, to);
+	grown = new_size > old_size && !rt_is_err(ret) ? view_holding((u64)ret + old_size, new_size - old_size) : NULL;
+	if (grown && (grown->flags & VIEW_LOCKED) && grown->prot)
+		advice = grown->prot & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
 	table_unlock();
+	/* Locked memory that has grown is populated as far as that goes. */
+	if (advice)
+		host_madvise_populate((void *)((u64)ret + old_size), new_size - old_size, advice);
 	return ret;
 }

@@ -58,9 +58,15 @@ static void protections(const char *engine)
 /* MREMAP_DONTUNMAP leaves the page unlocked, and without its guard. */
 static void locked_left_behind(const char *engine, char *p, char *to)
 {
+	u8 resident = 0;
+
 	if (host_mlock(p, PAGE, 0, true)) {
 		skip(1, "%s: memory cannot be locked", engine);
 	} else {
+		host_madvise_drop(p + PAGE, PAGE, MADV_REMOVE);
+		is(host_mremap(p, 0, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to), (long)to, "%s: locked, mapped again", engine);
+		is(host_mincore(to + PAGE, PAGE, &resident), 0, "%s: with the page behind it", engine);
+		is(resident & 1, 1, "%s: which is populated", engine);
 		is(host_mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to), (long)to, "%s: locked", engine);
 		is(host_madvise_drop(p, PAGE, MADV_DONTNEED), 0, "%s: what is left is not", engine);
 	}
