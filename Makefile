@@ -37,6 +37,7 @@ CLI_SRC := $(foreach p,cli check diff,$(call src,$(p)))
 # What the command itself needs of the parts: tables and probes, hosted.
 UNIT_SRC := $(wildcard tests/unit_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz_*.c)
+HARNESS_SRC := $(wildcard tests/harness_*.c)
 RUN_SRC := $(wildcard tests/run_*.c) $(wildcard examples/*.c)
 BENCH_SRC := $(wildcard bench/*.c)
 
@@ -46,6 +47,7 @@ HOSTED_OBJ := $(PURE_SRC:%.c=$(O)/hosted/%.o) $(O)/hosted/overlay/servable.o
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/hosted/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(O)/tests/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/%.c=$(O)/tests/%)
+HARNESS_BIN := $(HARNESS_SRC:tests/%.c=$(O)/tests/%)
 RUN_BIN := $(RUN_SRC:%.c=$(O)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(O)/%)
 
@@ -85,6 +87,10 @@ $(O)/tests/unit_cpu_length: ZYDIS := $(if $(wildcard /usr/include/Zydis/Zydis.h)
 $(O)/tests/fuzz_%: tests/fuzz_%.c $(HOSTED_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -o $@ $< $(HOSTED_OBJ) -lpthread
+# Harnesses for fuzzers: each with a main() of its own, or (FUZZER_LIB=1) with the fuzzer's.
+$(O)/tests/harness_%: tests/harness_%.c $(HOSTED_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) $(if $(FUZZER_LIB),-DFUZZER_LIB -fsanitize=fuzzer) -o $@ $< $(HOSTED_OBJ) -lpthread
 
 $(O)/tests/run_% $(O)/examples/% $(O)/bench/%: CPPFLAGS += -D_GNU_SOURCE
 $(O)/tests/run_%: tests/run_%.c
@@ -109,9 +115,9 @@ FUZZ_SECONDS ?= 60
 sanitized-%:
 	$(MAKE) O=$(O)-$* SANITIZE=$($*) CFLAGS="-O1 -g" unit-tests
 unit-tests: $(UNIT_BIN)
-check: all unit-tests $(FUZZ_BIN) $(SANITIZED:%=sanitized-%)
+check: all unit-tests $(FUZZ_BIN) $(HARNESS_BIN) $(SANITIZED:%=sanitized-%)
 	-@tests/kselftest.sh >/dev/null 2>&1 # once, and not in the time of the tests that want them
-	tests/check.sh $(O) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS):--seed:1) $(UNIT_BIN) $(wildcard tests/*.t) \
+	tests/check.sh $(O) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS):--seed:1) $(HARNESS_BIN) $(UNIT_BIN) $(wildcard tests/*.t) \
 		$(foreach s,$(SANITIZED),$(UNIT_BIN:$(O)/%=$(O)-$(s)/%))
 check-unit: unit-tests
 	tests/check.sh $(O) $(UNIT_BIN)
@@ -123,6 +129,13 @@ model: all
 		tests/protocol.t $(or $(MODEL),-DPROCS=3 -DPAGES=2)
 fuzz: $(FUZZ_BIN)
 	tests/check.sh $(O) -t $$(($(FUZZ_SECONDS) + 60)) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS))
+# The harnesses for libFuzzer and for AFL++ (docs/testing.md says how they are run).
+FUZZERS := $(HARNESS_BIN)
+fuzzers: $(FUZZERS)
+fuzzers-libfuzzer:
+	$(MAKE) O=$(O)-libfuzzer CC=clang FUZZER_LIB=1 SANITIZE=address,undefined CFLAGS="-O1 -g -fsanitize=fuzzer-no-link" fuzzers
+fuzzers-afl:
+	$(MAKE) O=$(O)-afl CC="afl-clang-fast" FUZZER_LIB=1 CFLAGS="-O1 -g" fuzzers
 COVERAGE_FUZZ := fuzz_store fuzz_ioctl
 # What of core/ the unit tests run, and which rules they meet; and whether they would notice if it were otherwise.
 coverage:
@@ -191,6 +204,6 @@ install: $(O)/gmem $(O)/libgmem-preload.so $(BENCH_BIN) $(O)/gmem.pc man
 clean:
 	rm -rf $(O)
 
-.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz model coverage coverage-tests \
+.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz fuzzers fuzzers-libfuzzer fuzzers-afl model coverage coverage-tests \
 	mutate bench check-real-cpu readme-speed oracle oracle-host oracle-kernel clean
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
