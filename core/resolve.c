@@ -68,11 +68,10 @@ u64 core_resolve_run(const struct core_vm *vm, unsigned space, u64 gpa, u64 limi
 	u64 end = limit, gfns;
 
 	core_resolve(vm, space, gpa, false, ret);
-	if (core_type_has_private(vm->type) && !vm->sys->in_place) {
-		gfns = core_vm_attributes_end(vm, gpa >> RT_PAGE_SHIFT);
-		if (gfns < end >> RT_PAGE_SHIFT)
-			end = gfns << RT_PAGE_SHIFT;
-	}
+	/* With the switch on, or in a VM without private memory, there are no attributes: no end. */
+	gfns = core_vm_attributes_end(vm, gpa >> RT_PAGE_SHIFT);
+	if (gfns < end >> RT_PAGE_SHIFT)
+		end = gfns << RT_PAGE_SHIFT;
 	if (ret->slot) {
 		end = rt_min(end, ret->slot->gpa + ret->slot->size);
 		if (ret->backing == CORE_BACKING_FILE)

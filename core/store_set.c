@@ -181,8 +181,7 @@ void core_store_set(struct core_store *store, struct rt_pages range, bool is_pri
 		set_in_gib(store, first, n, is_private);
 		first += n;
 	}
-	if (tail.count)
-		set_in_tail(store, tail, is_private);
+	set_in_tail(store, tail, is_private);
 }
 
 /* Recount one mixed region; returns its number of private pages. */

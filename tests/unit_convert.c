@@ -83,6 +83,12 @@ static void test_order(void)
 	refused(&w, core_convert_check(&w.file, &args, &w.err), EINVAL, RULE_CONVERT_RESERVED, "2: reserved");
 	is(w.err.value, 5, "with the word's value");
 	args.reserved[10] = 0;
+	for (unsigned i = 0; i < RT_ARRAY_SIZE(args.reserved); i++) {
+		args.reserved[i] = 6 + i;
+		refused(&w, core_convert_check(&w.file, &args, &w.err), EINVAL, RULE_CONVERT_RESERVED, "2: each of them");
+		is(w.err.value, 6 + i, "by its own value");
+		args.reserved[i] = 0;
+	}
 	refused(&w, core_convert_check(&w.file, &args, &w.err), EINVAL, RULE_CONVERT_TYPE, "3: the VM's type");
 	args = (struct kvm_memory_attributes2){ .size = PG };
 	refused(&w, core_convert_check(&w.file, &args, &w.err), EINVAL, RULE_CONVERT_TYPE, "even for a legal request");

@@ -169,6 +169,8 @@ static void slot_beyond_its_file(void)
 	is(p.backing, CORE_BACKING_FILE, "RES-3 the last page is in the file");
 	is(p.page, size / PG - 1, "RES-3 with its number");
 	is(at(&w, GPA + PG, false).backing, CORE_BACKING_FAULT, "RES-3 the next one is a memory fault");
+	set_private(&w, GPA, (pages + 1) * PG, true);
+	is(core_resolve_run(&w.vm, 0, GPA, ~0ULL, &p), GPA + PG, "a run ends with the file");
 	world_fini(&w);
 }
 
@@ -266,9 +268,13 @@ static void runs(void)
 	is(core_resolve_run(&w.vm, 0, GPA + 2 * PG, ~0ULL, &p), GPA + 4 * PG, "and at the slot's end");
 	is(core_resolve_run(&w.vm, 0, GPA + 12 * PG, ~0ULL, &p), GPA + 20 * PG, "nothing ends where private frames begin");
 	is(core_resolve_run(&w.vm, 0, GPA + 22 * PG, GPA + 64 * PG, &p), GPA + 64 * PG, "and at the limit");
+	is(core_resolve_run(&w.vm, 0, GPA + 12 * PG, GPA + 15 * PG, &p), GPA + 15 * PG, "which may come before attributes do");
+	set_plain(&w, 2, KVM_MEM_READONLY, GPA + 40 * PG, PG, HVA);
+	is(core_resolve_run(&w.vm, 0, GPA + 40 * PG, ~0ULL, &p), GPA + 41 * PG, "memory that can only be read is a run");
+	is(p.backing, CORE_BACKING_HVA, "of what a read finds");
 	is(core_vm_attributes_end(&w.vm, (GPA >> 12) + 22), ~0ULL, "no attributes beyond the last");
 	is(core_memslot_next(&w.vm, 0, 0)->id, 0, "the first slot above an address");
-	ok(!core_memslot_next(&w.vm, 0, GPA + 12 * PG), "none above the last");
+	ok(!core_memslot_next(&w.vm, 0, GPA + 41 * PG), "none above the last");
 	ok(!core_memslot_next(&w.vm, 2, 0), "none in a space that is not");
 	is(world_fini(&w), 0, "nothing leaks");
 
