@@ -8,8 +8,9 @@
 
 #define EFLAGS_TF	  (1ULL << 8)
 #define DB_VECTOR	  1
-#define BP_VECTOR	  3
 #define NMI_VECTOR	  2
+#define BP_VECTOR	  3
+#define OF_VECTOR	  4
 #define SIGSET_SIZE	  8
 #define UNBLOCKABLE	  (1ULL << 8 | 1ULL << 18) /* SIGKILL, SIGSTOP */
 
@@ -18,8 +19,12 @@ void dev_events_get(struct dev_vcpu *v, struct kvm_vcpu_events *ret)
 	const struct cpu_events *e = &v->cpu->events;
 
 	memset(ret, 0, sizeof(*ret));
-	/* Without KVM_CAP_EXCEPTION_PAYLOAD a pending exception shows as an injected one. */
-	ret->exception.injected = e->exception.injected || e->exception.pending;
+	/*
+	 * Without KVM_CAP_EXCEPTION_PAYLOAD a pending exception shows as an injected one.  An instruction's own
+	 * (INT3, INTO) is not shown: the guest comes to it again.
+	 */
+	if (e->exception.nr != BP_VECTOR && e->exception.nr != OF_VECTOR)
+		ret->exception.injected = e->exception.injected || e->exception.pending;
 	ret->exception.nr = e->exception.nr;
 	ret->exception.has_error_code = e->exception.has_error_code;
 	ret->exception.error_code = e->exception.error_code;
@@ -100,7 +105,7 @@ long dev_vcpu_set_mp_state(struct dev_object *obj, u64 arg, void *copy, struct c
 	bool known = state == KVM_MP_STATE_RUNNABLE;
 
 	if (v->vm->core.irqchip)
-		known = state <= KVM_MP_STATE_SIPI_RECEIVED;
+		known = state <= KVM_MP_STATE_SIPI_RECEIVED || state == KVM_MP_STATE_AP_RESET_HOLD;
 	if (!known)
 		return core_refuse(err, RULE_MP_STATE, 0, "mp_state", state, KVM_MP_STATE_RUNNABLE);
 	v->mp_state = state;

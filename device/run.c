@@ -291,7 +291,7 @@ static bool runnable(struct dev_vcpu *v)
 	/* INIT and start-up: not within cpu_run(). */
 	if (v->irq && v->irq->poll)
 		v->irq->poll(v);
-	if (v->mp_state == KVM_MP_STATE_HALTED && may_wake(v))
+	if ((v->mp_state == KVM_MP_STATE_HALTED || v->mp_state == KVM_MP_STATE_AP_RESET_HOLD) && may_wake(v))
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	return v->mp_state == KVM_MP_STATE_RUNNABLE;
 }

@@ -482,6 +482,14 @@ static void test_startup(void)
 	sigaction(SIGUSR1, &sa, NULL);
 	is(ioctl(ap, KVM_GET_MP_STATE, &mp), 0, "a second vCPU");
 	is(mp.mp_state, KVM_MP_STATE_UNINITIALIZED, "... waits to be started");
+	mp.mp_state = KVM_MP_STATE_AP_RESET_HOLD;
+	is(ioctl(ap, KVM_SET_MP_STATE, &mp), 0, "... can be held in reset");
+	mp.mp_state = KVM_MP_STATE_AP_RESET_HOLD + 1;
+	ok(ioctl(ap, KVM_SET_MP_STATE, &mp) == -1 && errno == EINVAL, "... is in no state that x86 has not");
+	ioctl(ap, KVM_GET_MP_STATE, &mp);
+	is(mp.mp_state, KVM_MP_STATE_AP_RESET_HOLD, "... and says so");
+	mp.mp_state = KVM_MP_STATE_UNINITIALIZED;
+	ioctl(ap, KVM_SET_MP_STATE, &mp);
 	pthread_create(&thread, NULL, run_ap, &ap);
 	ok(run_from(&g, guest_init, 1, 0, 0), "INIT and start-up IPIs: it runs its code");
 	usleep(50000);

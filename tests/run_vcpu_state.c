@@ -143,6 +143,14 @@ static void events(void)
 	FAILS(ioctl(g.vcpu, KVM_SET_VCPU_EVENTS, &e), EINVAL, "an NMI is no exception");
 	e.exception.nr = 32;
 	FAILS(ioctl(g.vcpu, KVM_SET_VCPU_EVENTS, &e), EINVAL, "nor is 32");
+	e.exception.nr = 6;
+	ioctl(g.vcpu, KVM_SET_VCPU_EVENTS, &e);
+	ioctl(g.vcpu, KVM_GET_VCPU_EVENTS, &e);
+	ok(e.exception.injected == 1 && e.exception.nr == 6, "#UD is kept");
+	e.exception.nr = 3;
+	is(ioctl(g.vcpu, KVM_SET_VCPU_EVENTS, &e), 0, "#BP can be set");
+	ioctl(g.vcpu, KVM_GET_VCPU_EVENTS, &e);
+	ok(e.exception.injected == 0 && e.exception.nr == 3, "but not read: the guest comes to its INT3 again");
 	e.exception.injected = 0;
 	e.flags = 1U << 30;
 	FAILS(ioctl(g.vcpu, KVM_SET_VCPU_EVENTS, &e), EINVAL, "unknown flags are refused");
