@@ -38,7 +38,7 @@ long dev_vm_get_clock(struct dev_object *obj, u64 arg, void *copy, struct core_e
 	rt_unlock(&dev_slots_lock);
 	data.realtime = clock_ns(REALTIME);
 	data.flags = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
-	return rt_copy_out(arg, &data, sizeof(data));
+	return dev_copy_out(arg, &data, sizeof(data), err);
 }
 
 long dev_vm_set_clock(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)

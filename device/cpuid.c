@@ -117,11 +117,11 @@ long dev_system_supported_cpuid(struct dev_object *obj, u64 arg, void *copy, str
 
 		host_cpuid(&e);
 		model(&e);
-		if (rt_copy_out(arg + sizeof(*head) + i * sizeof(e), &e, sizeof(e)) < 0)
+		if (dev_copy_out(arg + sizeof(*head) + i * sizeof(e), &e, sizeof(e), err) < 0)
 			return -EFAULT;
 	}
 	head->nent = n;
-	return rt_copy_out(arg, head, sizeof(*head));
+	return dev_copy_out(arg, head, sizeof(*head), err);
 }
 
 /* Instructions that KVM would emulate without the host having them: the model's are offered as supported. */
@@ -137,10 +137,10 @@ long dev_system_emulated_cpuid(struct dev_object *obj, u64 arg, void *copy, stru
 
 	if (rt_min(head->nent, MAX_ENTRIES) < n)
 		return core_refuse(err, RULE_CPUID_ROOM, 0, "nent", head->nent, n);
-	if (rt_copy_out(arg + sizeof(*head), emulated, sizeof(emulated)) < 0)
+	if (dev_copy_out(arg + sizeof(*head), emulated, sizeof(emulated), err) < 0)
 		return -EFAULT;
 	head->nent = n;
-	return rt_copy_out(arg, head, sizeof(*head));
+	return dev_copy_out(arg, head, sizeof(*head), err);
 }
 
 /* ---- a vCPU's table ---- */
@@ -255,7 +255,7 @@ long dev_vcpu_get_cpuid2(struct dev_object *obj, u64 arg, void *copy, struct cor
 	if (rt_copy_out(arg + sizeof(*head), v->cpuid, v->nr_cpuid * sizeof(*v->cpuid)) < 0)
 		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "entries", arg, v->nr_cpuid * sizeof(*v->cpuid));
 	head->nent = v->nr_cpuid;
-	return rt_copy_out(arg, head, sizeof(*head));
+	return dev_copy_out(arg, head, sizeof(*head), err);
 }
 
 u64 dev_tsc(void)

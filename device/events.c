@@ -82,7 +82,7 @@ long dev_vcpu_get_events(struct dev_object *obj, u64 arg, void *copy, struct cor
 	struct kvm_vcpu_events events;
 
 	dev_events_get(dev_to_vcpu(obj), &events);
-	return rt_copy_out(arg, &events, sizeof(events));
+	return dev_copy_out(arg, &events, sizeof(events), err);
 }
 
 long dev_vcpu_set_events(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -94,7 +94,7 @@ long dev_vcpu_get_mp_state(struct dev_object *obj, u64 arg, void *copy, struct c
 {
 	struct kvm_mp_state state = { dev_to_vcpu(obj)->mp_state };
 
-	return rt_copy_out(arg, &state, sizeof(state));
+	return dev_copy_out(arg, &state, sizeof(state), err);
 }
 
 /* Without a local APIC in the device there is but one state. */

@@ -208,8 +208,8 @@ long dev_gmem_set_attributes2(struct dev_object *obj, u64 arg, void *copy, struc
 	}
 	args->error_offset = error_offset;
 	/* Only now, and only on failure, does the caller's struct change; a copy that fails hides the reason. */
-	if (ret < 0 && rt_copy_out(arg, args, sizeof(*args)) < 0)
-		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "argument", arg, sizeof(*args));
+	if (ret < 0 && dev_copy_out(arg, args, sizeof(*args), err) < 0)
+		return -EFAULT;
 	return ret;
 }
 

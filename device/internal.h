@@ -111,6 +111,9 @@ bool dev_pvclock_wrmsr(struct dev_vcpu *v, u32 msr, bool host, u64 value);
 /* device/clock.c */
 void dev_clock_start(struct dev_vm *vm);
 
+/* device/ioctl.c: the result to where the program wants it: 0, or the refusal argument-write. */
+int dev_copy_out(u64 to, const void *from, size_t size, struct core_err *err);
+
 /* Handlers: device/ioctl.def says which and with what argument copied in. */
 typedef long dev_handler(struct dev_object *obj, u64 arg, void *copy, struct core_err *err);
 #define IOCTL(kind, name, copy, gate, real, handler) dev_handler handler;

@@ -97,6 +97,13 @@ const char *dev_ioctl_name(u32 cmd)
 	return NULL;
 }
 
+int dev_copy_out(u64 to, const void *from, size_t size, struct core_err *err)
+{
+	if (rt_copy_out(to, from, size) < 0)
+		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "argument", to, size);
+	return 0;
+}
+
 /* All of KVM's VM and vCPU ioctls belong to the address space that made the VM. */
 static int check_owner(struct dev_object *obj, struct core_err *err)
 {

@@ -297,7 +297,7 @@ long dev_vm_irq_line_status(struct dev_object *obj, u64 arg, void *copy, struct 
 {
 	long ret = irq_line(obj, copy, err);
 
-	return ret < 0 ? ret : rt_copy_out(arg, copy, sizeof(struct kvm_irq_level));
+	return ret < 0 ? ret : dev_copy_out(arg, copy, sizeof(struct kvm_irq_level), err);
 }
 
 /* The kernel returns the number of deliveries, and its -1 for "nobody there" comes out as EPERM. */

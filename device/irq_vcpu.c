@@ -522,7 +522,7 @@ long dev_vcpu_get_lapic(struct dev_object *obj, u64 arg, void *copy, struct core
 	was = enter(v);
 	lapic_get_state(&cpu_of(v)->lapic, state.regs, cpu_of(v)->chip->ids32);
 	leave(v, was);
-	return rt_copy_out(arg, &state, sizeof(state));
+	return dev_copy_out(arg, &state, sizeof(state), err);
 }
 
 long dev_vcpu_set_lapic(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)

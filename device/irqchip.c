@@ -237,7 +237,7 @@ long dev_vm_get_irqchip(struct dev_object *obj, u64 arg, void *copy, struct core
 	else
 		state.chip.pic = chip->pic.chip[state.chip_id];
 	rt_unlock(&chip->lock);
-	return rt_copy_out(arg, &state, sizeof(state));
+	return dev_copy_out(arg, &state, sizeof(state), err);
 }
 
 long dev_vm_set_irqchip(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -313,7 +313,7 @@ static long get_pit(struct dev_object *obj, u64 arg, size_t size, struct core_er
 	memcpy(state.channels, chip->pit.channel, sizeof(state.channels));
 	state.flags = chip->pit.flags;
 	rt_unlock(&chip->lock);
-	return rt_copy_out(arg, &state, size);
+	return dev_copy_out(arg, &state, size, err);
 }
 
 static long set_pit(struct dev_object *obj, const struct kvm_pit_channel_state *channels, u32 flags, struct core_err *err)

@@ -39,7 +39,7 @@ long dev_vcpu_translate(struct dev_object *obj, u64 arg, void *copy, struct core
 	t->valid = gpa != NO_GPA;
 	t->writeable = 1;
 	t->usermode = 0;
-	return rt_copy_out(arg, t, sizeof(*t));
+	return dev_copy_out(arg, t, sizeof(*t), err);
 }
 
 /* A touch sleeps where a signal wakes it (device/stuck.c); madvise(2) would sleep on.  Whatever else fails, it says. */
@@ -144,8 +144,8 @@ long dev_vcpu_pre_fault(struct dev_object *obj, u64 arg, void *copy, struct core
 	if (!rt_page_aligned(range->gpa) || !rt_page_aligned(range->size) || range->gpa + range->size <= range->gpa)
 		return core_refuse(err, RULE_PRE_FAULT_RANGE, 0, "size", range->size, RT_PAGE_SIZE);
 	ret = v->vm->core.sys->shape.tdp ? pre_fault_pages(v, range) : -EOPNOTSUPP;
-	if (rt_copy_out(arg, range, sizeof(*range)) < 0)
-		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "argument", arg, sizeof(*range));
+	if (dev_copy_out(arg, range, sizeof(*range), err) < 0)
+		return -EFAULT;
 	if (range->size != whole)
 		return 0;
 	return ret == -ENOENT ? core_refuse(err, RULE_PRE_FAULT_SLOT, 0, "gpa", range->gpa, 0) : ret;

@@ -5,6 +5,8 @@
  * The CPU has most of them itself (cpu_get_msr()).  Here are the lists that programs save and
  * restore by, and what a program may ask of a host whose CPU is a model.
  */
+#include <asm/errno.h>
+
 #include "device/internal.h"
 #include "rt/string.h"
 #include "rt/user.h"
@@ -84,11 +86,11 @@ static bool feature_value(u32 index, u64 *ret)
 
 static long list_out(u64 arg, u32 given, const u32 *indices, u32 n, struct core_err *err)
 {
-	if (rt_copy_out(arg, &n, sizeof(n)) < 0)
-		return core_refuse(err, RULE_ARGUMENT_WRITE, 0, "argument", arg, sizeof(n));
+	if (dev_copy_out(arg, &n, sizeof(n), err) < 0)
+		return -EFAULT;
 	if (given < n)
 		return core_refuse(err, RULE_MSR_ROOM, 0, "nmsrs", given, n);
-	return rt_copy_out(arg + offsetof(struct kvm_msr_list, indices), indices, n * sizeof(*indices));
+	return dev_copy_out(arg + offsetof(struct kvm_msr_list, indices), indices, n * sizeof(*indices), err);
 }
 
 long dev_system_msr_list(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -283,5 +285,5 @@ long dev_system_mce_cap(struct dev_object *obj, u64 arg, void *copy, struct core
 {
 	static const u64 none;
 
-	return rt_copy_out(arg, &none, sizeof(none));
+	return dev_copy_out(arg, &none, sizeof(none), err);
 }

@@ -66,7 +66,7 @@ long dev_vcpu_get_regs(struct dev_object *obj, u64 arg, void *copy, struct core_
 	struct kvm_regs regs;
 
 	get_regs(dev_to_vcpu(obj)->cpu, &regs);
-	return rt_copy_out(arg, &regs, sizeof(regs));
+	return dev_copy_out(arg, &regs, sizeof(regs), err);
 }
 
 long dev_vcpu_set_regs(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -258,7 +258,7 @@ long dev_vcpu_get_sregs(struct dev_object *obj, u64 arg, void *copy, struct core
 	struct kvm_sregs sregs;
 
 	get_sregs(dev_to_vcpu(obj), &sregs);
-	return rt_copy_out(arg, &sregs, sizeof(sregs));
+	return dev_copy_out(arg, &sregs, sizeof(sregs), err);
 }
 
 long dev_vcpu_set_sregs(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -287,7 +287,7 @@ long dev_vcpu_get_sregs2(struct dev_object *obj, u64 arg, void *copy, struct cor
 		sregs.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
 		memcpy(sregs.pdptrs, v->cpu->pdptr, sizeof(sregs.pdptrs));
 	}
-	return rt_copy_out(arg, &sregs, sizeof(sregs));
+	return dev_copy_out(arg, &sregs, sizeof(sregs), err);
 }
 
 long dev_vcpu_set_sregs2(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -330,7 +330,7 @@ long dev_vcpu_get_fpu(struct dev_object *obj, u64 arg, void *copy, struct core_e
 	fpu.last_opcode = f->fop;
 	fpu.last_ip = f->fip;
 	fpu.last_dp = f->fdp;
-	return rt_copy_out(arg, &fpu, sizeof(fpu));
+	return dev_copy_out(arg, &fpu, sizeof(fpu), err);
 }
 
 long dev_vcpu_set_fpu(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -366,7 +366,7 @@ long dev_vcpu_get_xsave(struct dev_object *obj, u64 arg, void *copy, struct core
 
 	area.xstate_bv = xfeatures(cpu);
 	area.xcomp_bv = 0;
-	ret = rt_copy_out(arg, &area, sizeof(area));
+	ret = dev_copy_out(arg, &area, sizeof(area), err);
 	for (; ret == 0 && at < sizeof(struct kvm_xsave); at += sizeof(zeros))
 		ret = rt_copy_out(arg + at, zeros, rt_min(sizeof(zeros), sizeof(struct kvm_xsave) - at));
 	return ret;
@@ -410,7 +410,7 @@ long dev_vcpu_get_xcrs(struct dev_object *obj, u64 arg, void *copy, struct core_
 	memset(&xcrs, 0, sizeof(xcrs));
 	xcrs.nr_xcrs = 1;
 	xcrs.xcrs[0].value = dev_to_vcpu(obj)->cpu->xcr0;
-	return rt_copy_out(arg, &xcrs, sizeof(xcrs));
+	return dev_copy_out(arg, &xcrs, sizeof(xcrs), err);
 }
 
 long dev_vcpu_set_xcrs(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
@@ -445,7 +445,7 @@ long dev_vcpu_get_debugregs(struct dev_object *obj, u64 arg, void *copy, struct 
 	memcpy(regs.db, cpu->dr, sizeof(regs.db));
 	regs.dr6 = cpu->dr6;
 	regs.dr7 = cpu->dr7;
-	return rt_copy_out(arg, &regs, sizeof(regs));
+	return dev_copy_out(arg, &regs, sizeof(regs), err);
 }
 
 long dev_vcpu_set_debugregs(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)

@@ -382,6 +382,8 @@ static void test_quirks(void)
 	is(w.vm.quirks_off, 5, "both stay off");
 	is(enable(&w, KVM_CAP_DISABLE_QUIRKS, 8 | 1ULL << 40, NULL), 0, "the older call passes over what it does not know");
 	is(w.vm.quirks_off, 13, "and adds the rest");
+	is(enable(&w, KVM_CAP_DISABLE_QUIRKS2, 0, NULL), 0, "none");
+	ok(w.vm.quirks_off == 13 && !w.vm.platform_info_hidden, "changes nothing, here or elsewhere");
 	is(enable(&w, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 2, NULL), 0, "triple faults as events: any number but 0");
 	is(w.vm.triple_fault_event, 1, "is on");
 	is(enable(&w, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 0, NULL), 0, "and 0");

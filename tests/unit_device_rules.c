@@ -132,6 +132,22 @@ static void test_vm(void)
 	close(vm);
 }
 
+/* Where the answer is all that the argument is for. */
+static void test_answers(void)
+{
+	static const unsigned requests[] = {
+		KVM_GET_REGS, KVM_GET_SREGS, KVM_GET_SREGS2, KVM_GET_FPU, KVM_GET_XSAVE, KVM_GET_XCRS, KVM_GET_DEBUGREGS,
+		KVM_GET_VCPU_EVENTS, KVM_GET_MP_STATE,
+	};
+	int vm = new_vm(0), cpu = new_vcpu(vm);
+
+	for (unsigned i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		refusal(cpu, requests[i], hole, ARGUMENT_WRITE, EFAULT, "an answer to where nothing is");
+	refusal(vm, KVM_GET_CLOCK, hole, ARGUMENT_WRITE, EFAULT, "a VM's");
+	close(cpu);
+	close(vm);
+}
+
 static void test_no_irqchip(void)
 {
 	int vm = new_vm(0);
@@ -407,6 +423,7 @@ int main(void)
 	test_system();
 	test_file();
 	test_vm();
+	test_answers();
 	test_no_irqchip();
 	test_irqchip();
 	test_ioeventfd();
