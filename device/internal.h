@@ -125,5 +125,7 @@ int dev_fd_available(void);
 bool dev_host_is_intel(void);
 u64 dev_tsc(void);
 u64 dev_tsc_khz(void);
+void dev_tsc_start(void);
+void dev_tsc_fork(void);
 
 #endif

@@ -201,6 +201,7 @@ static void for_each_file(void (*visit)(struct host_file *file))
 
 void dev_fork_prepare(void)
 {
+	dev_tsc_fork();
 	rt_lock(&dev_slots_lock);
 	rt_lock(&dev_lock);
 	/* The child may map, and convert, what it inherits. */
@@ -293,6 +294,7 @@ const struct core_sys *dev_sys(void)
 
 int dev_init(const struct dev_config *config)
 {
+	dev_tsc_start();
 	dev_config = *config;
 	dev_thread_init();
 	rt_clock_init();

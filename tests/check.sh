@@ -6,7 +6,8 @@
 #   tests/check.sh BUILD [-t SECONDS] TEST...
 #
 # TEST is a program or a *.t that prints TAP; what follows a ':' is passed to it
-# (fuzz_store:--seconds:60).  Each runs under timeout(1).  The last line is
+# (fuzz_store:--seconds:60).  Each runs under timeout(1); a
+# line "# Limit: N s" in a *.t says that it needs more than others.  The last line is
 # "N passed, N failed, N skipped", counted in test points; a file that skips as a
 # whole counts as one; BUILD/check.sum keeps it.  Exit status 1 when something
 # failed or nothing passed.
@@ -22,7 +23,11 @@ if [ -n "${CHECK_TAP_DIR:-}" ]; then
 	case $1 in
 	*-tsan/*) set -- setarch -R "$@" ;;
 	esac
-	timeout -k 10 "$CHECK_TIMEOUT" "$@" >"$CHECK_TAP_DIR/$name" 2>"$CHECK_TAP_DIR/$name.err" </dev/null
+	case $1 in
+	*.t) limit=$(sed -n 's/^# Limit: \([0-9]*\) s$/\1/p' "$1") ;;
+	*) limit= ;;
+	esac
+	timeout -k 10 "${limit:-$CHECK_TIMEOUT}" "$@" >"$CHECK_TAP_DIR/$name" 2>"$CHECK_TAP_DIR/$name.err" </dev/null
 	status=$?
 	cat "$CHECK_TAP_DIR/$name"
 	# 77 with a plan of no points is a skip, which prove wants to end with 0.

@@ -330,8 +330,41 @@ static void others(void)
 	guest_free(&g);
 }
 
+static int rate_of_child(void)
+{
+	int pipes[2], rate = 0, status;
+	pid_t pid;
+
+	if (pipe(pipes))
+		die("pipe");
+	pid = fork();
+	if (!pid) {
+		int kvm = kvm_open(), vm = vm_new(kvm, 0);
+
+		rate = ioctl(ioctl(vm, KVM_CREATE_VCPU, 0), KVM_GET_TSC_KHZ, 0);
+		_exit(write(pipes[1], &rate, sizeof(rate)) == sizeof(rate) ? 0 : 1);
+	}
+	if (read(pipes[0], &rate, sizeof(rate)) != sizeof(rate) || waitpid(pid, &status, 0) != pid)
+		die("a child");
+	close(pipes[0]);
+	close(pipes[1]);
+	return rate;
+}
+
+/* No vCPU yet in this process. */
+static void tsc_rate(void)
+{
+	int rate;
+
+	usleep(10000);
+	rate = rate_of_child();
+	ok(rate > 100000, "the counter's rate, in a forked child");
+	is(rate_of_child(), rate, "is that of the next");
+}
+
 int main(void)
 {
+	tsc_rate();
 	creation();
 	other_process();
 	mapping();
