@@ -163,6 +163,12 @@ static u64 intr_shadow(const struct core_sys *sys, int scope)
 }
 
 /* Guest registers of encrypted state cannot be shared. */
+/* What KVM_X86_SETUP_MCE takes at most. */
+static u64 mce_banks(const struct core_sys *sys, int scope)
+{
+	return 32;
+}
+
 static u64 sync_regs(const struct core_sys *sys, int scope)
 {
 	return readonly_mem(sys, scope) ? KVM_SYNC_X86_VALID_FIELDS : 0;

@@ -107,6 +107,18 @@ u64 dev_clock_read(const struct dev_vm *vm, u64 tsc);
 void dev_pvclock_enter(struct dev_vcpu *v);
 bool dev_pvclock_rdmsr(struct dev_vcpu *v, u32 msr, u64 *ret);
 bool dev_pvclock_wrmsr(struct dev_vcpu *v, u32 msr, bool host, u64 value);
+/* KVM's own access to guest memory: by userspace_addr, within one page, or not at all. */
+void dev_write_guest(struct dev_vcpu *v, u64 gpa, const void *data, size_t size);
+
+/* device/vapic.c: around cpu_run() */
+void dev_vapic_enter(struct dev_vcpu *v);
+void dev_vapic_leave(struct dev_vcpu *v);
+
+/* device/mce.c */
+void dev_mce_init(struct dev_vcpu *v);
+/* CPU_MSR_GP: refused, or none of the machine check's. */
+enum cpu_msr dev_mce_rdmsr(const struct dev_vcpu *v, u32 msr, bool host, u64 *ret);
+enum cpu_msr dev_mce_wrmsr(struct dev_vcpu *v, u32 msr, bool host, u64 value);
 
 /* device/clock.c */
 void dev_clock_start(struct dev_vm *vm);

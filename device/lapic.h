@@ -137,6 +137,8 @@ int lapic_set_state(struct lapic *apic, const void *regs, bool ids32);
 
 /* device/lapic_irq.c: delivery and priorities */
 u32 lapic_ppr(const struct lapic *apic);
+/* What the word of KVM_SET_VAPIC_ADDR tells the guest: TPR, the highest vector requested, the highest in service. */
+u32 lapic_shared_word(const struct lapic *apic);
 /* The vector to be taken next, or -1. */
 int lapic_pending(const struct lapic *apic);
 void lapic_ack(struct lapic *apic, u8 vector);

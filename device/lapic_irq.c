@@ -50,6 +50,13 @@ u32 lapic_ppr(const struct lapic *apic)
 	return (tpr & 0xf0) >= serviced ? tpr : serviced;
 }
 
+u32 lapic_shared_word(const struct lapic *apic)
+{
+	int irr = highest(apic, LAPIC_IRR), isr = highest(apic, LAPIC_ISR);
+
+	return (lapic_get(apic, LAPIC_TPR) & 0xff) | (irr < 0 ? 0 : (u32)irr & 0xf0) << 8 | (isr < 0 ? 0 : (u32)isr) << 24;
+}
+
 int lapic_pending(const struct lapic *apic)
 {
 	int irr = lapic_on(apic) ? highest(apic, LAPIC_IRR) : -1;

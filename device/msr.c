@@ -37,7 +37,8 @@ static const u32 saved[] = {
 	0x174, 0x175, 0x176, /* SYSENTER_CS, ESP, EIP */
 	0xc0000081, 0x277, /* STAR, PAT */
 	0xc0000083, 0xc0000102, 0xc0000084, 0xc0000082, /* CSTAR, KERNEL_GS_BASE, SYSCALL_MASK, LSTAR */
-	MSR_TSC, MSR_TSC_AUX, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x1a0 /* MISC_ENABLE */, MSR_PLATFORM_INFO,
+	MSR_TSC, MSR_TSC_AUX, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x1a0 /* MISC_ENABLE */,
+	0x17a, 0x17b, /* MCG_STATUS, MCG_CTL */ MSR_PLATFORM_INFO,
 	MSR_POWER_CTL, 0x11, 0x12, 0x4b564d00, 0x4b564d01, /* kvmclock: WALL_CLOCK, SYSTEM_TIME, old and new */
 };
 
@@ -127,7 +128,12 @@ enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret)
 			return CPU_MSR_GP;
 		*ret = v->has_platform_info ? v->platform_info : CPUID_FAULTING;
 		return CPU_MSR_OK;
+	case MSR_TSC_DEADLINE: /* the timer of a controller that there is not */
+		*ret = 0;
+		return CPU_MSR_OK;
 	}
+	if (dev_mce_rdmsr(v, msr, host, ret) == CPU_MSR_OK)
+		return CPU_MSR_OK;
 	if (!is_inert(msr, false))
 		return CPU_MSR_GP;
 	*ret = 0;
@@ -146,6 +152,8 @@ static enum cpu_msr write_apic_base(struct dev_vcpu *v, u64 value)
 static enum cpu_msr write_own(struct dev_vcpu *v, u32 msr, u64 value)
 {
 	switch (msr) {
+	case MSR_TSC_DEADLINE: /* goes nowhere without a controller */
+		return CPU_MSR_OK;
 	case MSR_TSC_ADJUST:
 		v->tsc_base = v->cpu->tsc_offset - value;
 		return CPU_MSR_OK;
@@ -199,7 +207,7 @@ enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 		return CPU_MSR_GP;
 	if (agreed && msr != MSR_APIC_BASE)
 		return CPU_MSR_OK;
-	if (dev_pvclock_wrmsr(v, msr, host, value))
+	if (dev_pvclock_wrmsr(v, msr, host, value) || dev_mce_wrmsr(v, msr, host, value) == CPU_MSR_OK)
 		return CPU_MSR_OK;
 	if (host && msr == MSR_TSC) {
 		write_tsc(v, value);
@@ -211,7 +219,7 @@ enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 		return write_apic_base(v, value);
 	if (msr == MSR_TSC_ADJUST)
 		return guest_writes_adjust(v, value);
-	if (msr == MSR_HWCR || msr == MSR_POWER_CTL)
+	if (msr == MSR_HWCR || msr == MSR_POWER_CTL || msr == MSR_TSC_DEADLINE)
 		return write_own(v, msr, value);
 	/* The CPU does its own ones itself; this is asked first. */
 	if (msr == MSR_UCODE_REV || is_inert(msr, true))
@@ -278,12 +286,4 @@ long dev_vcpu_get_msrs(struct dev_object *obj, u64 arg, void *copy, struct core_
 long dev_vcpu_set_msrs(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	return visit_msrs(dev_to_vcpu(obj), arg, copy, set_one, false, err);
-}
-
-/* No machine checks reach a guest. */
-long dev_system_mce_cap(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
-{
-	static const u64 none;
-
-	return dev_copy_out(arg, &none, sizeof(none), err);
 }

@@ -61,8 +61,7 @@ u64 dev_clock_read(const struct dev_vm *vm, u64 tsc)
 	return vm->clock_ns + (u64)((unsigned __int128)delta * mul >> 32);
 }
 
-/* KVM's own write: by userspace_addr, within one page, or not at all. */
-static void write_guest(struct dev_vcpu *v, u64 gpa, const void *data, size_t size)
+void dev_write_guest(struct dev_vcpu *v, u64 gpa, const void *data, size_t size)
 {
 	struct core_place place;
 
@@ -85,10 +84,10 @@ static void publish(struct dev_vcpu *v)
 
 	v->pv_version += 2;
 	scale_of(dev_tsc_khz() * 1000, &time.mul, &time.shift);
-	write_guest(v, gpa, &time, sizeof(time));
+	dev_write_guest(v, gpa, &time, sizeof(time));
 	atomic_thread_fence(memory_order_release);
 	time.version++;
-	write_guest(v, gpa, &time.version, sizeof(time.version));
+	dev_write_guest(v, gpa, &time.version, sizeof(time.version));
 }
 
 void dev_pvclock_enter(struct dev_vcpu *v)
@@ -111,10 +110,10 @@ static void write_wall(struct dev_vcpu *v, u64 gpa)
 	start = (u64)ts.tv_sec * NS_PER_S + (u64)ts.tv_nsec - dev_clock_read(v->vm, dev_tsc());
 	wall.sec = (u32)(start / NS_PER_S);
 	wall.nsec = (u32)(start % NS_PER_S);
-	write_guest(v, gpa, &wall, sizeof(wall));
+	dev_write_guest(v, gpa, &wall, sizeof(wall));
 	atomic_thread_fence(memory_order_release);
 	wall.version = 2;
-	write_guest(v, gpa, &wall.version, sizeof(wall.version));
+	dev_write_guest(v, gpa, &wall.version, sizeof(wall.version));
 }
 
 /* The old MSRs are one feature, the new ones another; the kernel asks of the program's accesses, too. */

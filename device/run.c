@@ -304,9 +304,11 @@ static long guest(struct dev_vcpu *v, struct dev_thread *thread)
 	/* Only now: CPU_STOP that went with it may have been cleared by world_enter(). */
 	if (!thread->deferred && !dev_dirty_ring_full(v)) {
 		dev_pvclock_enter(v);
+		dev_vapic_enter(v);
 		v->in_cpu = true;
 		why = cpu_run(v->cpu);
 		v->in_cpu = false;
+		dev_vapic_leave(v);
 	}
 	world_leave(v);
 	return report(v, why);

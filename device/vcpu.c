@@ -79,6 +79,7 @@ static void set_defaults(struct dev_vcpu *v)
 		v->vm->tsc_offset = 0 - dev_tsc();
 	v->cpu->tsc_offset = v->tsc_base = v->vm->tsc_offset;
 	v->user_irq = -1;
+	dev_mce_init(v);
 	v->tsc_khz = v->vm->tsc_khz ? v->vm->tsc_khz : dev_tsc_khz();
 	v->ring_size = v->vm->core.dirty_ring / sizeof(struct kvm_dirty_gfn);
 }

@@ -50,6 +50,13 @@ struct dev_irq_ops {
 
 #define DEV_CPUID_MAX 256 /* KVM_MAX_CPUID_ENTRIES */
 
+#define DEV_MCE_BANKS 32
+/* Of each bank: control, status, address, miscellaneous. */
+struct dev_mce {
+	u64 cap, status, ctl;
+	u64 bank[DEV_MCE_BANKS][4];
+};
+
 struct dev_vcpu {
 	struct dev_object obj;
 	struct dev_vm *vm; /* while !closed it holds a reference */
@@ -90,6 +97,9 @@ struct dev_vcpu {
 	u64 tsc_base; /* the CPU's offset less what the guest made of it: IA32_TSC_ADJUST is the difference */
 	u64 ucode_rev, platform_info, hwcr, power_ctl;
 	bool has_platform_info;
+	struct dev_mce mce;
+	bool tpr_reporting; /* KVM_TPR_ACCESS_REPORTING: no access of TPR ends in an exit */
+	u64 vapic;	    /* KVM_SET_VAPIC_ADDR: where the guest shares its TPR; 0: nowhere */
 	bool pv_enforced; /* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	u64 pv_time;   /* MSR_KVM_SYSTEM_TIME */
 	u64 pv_offset; /* the counter's, and the VM's clock, that the guest was told */

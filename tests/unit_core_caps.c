@@ -48,6 +48,7 @@ static void test_numbers(void)
 		{ KVM_CAP_DISABLE_QUIRKS2, 0x8d },
 		{ KVM_CAP_IRQ_ROUTING, 4096 },
 		{ KVM_CAP_X2APIC_API, 3 },
+		{ KVM_CAP_MCE, 32 },
 		{ KVM_CAP_MAX_VCPUS, 1024 },
 		{ KVM_CAP_MAX_VCPU_ID, 4096 },
 		{ KVM_CAP_NR_VCPUS, 1 },

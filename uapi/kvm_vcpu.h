@@ -216,6 +216,26 @@ struct kvm_mp_state {
 #define KVM_VCPUEVENT_VALID_PAYLOAD	 0x10
 #define KVM_VCPUEVENT_VALID_TRIPLE_FAULT 0x20
 
+struct kvm_x86_mce {
+	__u64 status;
+	__u64 addr;
+	__u64 misc;
+	__u64 mcg_status;
+	__u8 bank;
+	__u8 pad1[7];
+	__u64 pad2[3];
+};
+
+struct kvm_tpr_access_ctl {
+	__u32 enabled;
+	__u32 flags;
+	__u32 reserved[8];
+};
+
+struct kvm_vapic_addr {
+	__u64 vapic_addr;
+};
+
 struct kvm_vcpu_events {
 	struct {
 		__u8 injected;
@@ -514,11 +534,15 @@ struct kvm_clock_data {
 #define KVM_SET_LAPIC		       _IOW(KVMIO, 0x8f, struct kvm_lapic_state)
 #define KVM_SET_CPUID2		       _IOW(KVMIO, 0x90, struct kvm_cpuid2)
 #define KVM_GET_CPUID2		       _IOWR(KVMIO, 0x91, struct kvm_cpuid2)
+#define KVM_TPR_ACCESS_REPORTING       _IOWR(KVMIO, 0x92, struct kvm_tpr_access_ctl)
+#define KVM_SET_VAPIC_ADDR	       _IOW(KVMIO, 0x93, struct kvm_vapic_addr)
 #define KVM_GET_MP_STATE	       _IOR(KVMIO, 0x98, struct kvm_mp_state)
 #define KVM_SET_MP_STATE	       _IOW(KVMIO, 0x99, struct kvm_mp_state)
 #define KVM_NMI			       _IO(KVMIO, 0x9a)
 #define KVM_SET_GUEST_DEBUG	       _IOW(KVMIO, 0x9b, struct kvm_guest_debug)
+#define KVM_X86_SETUP_MCE	       _IOW(KVMIO, 0x9c, __u64)
 #define KVM_X86_GET_MCE_CAP_SUPPORTED  _IOR(KVMIO, 0x9d, __u64)
+#define KVM_X86_SET_MCE		       _IOW(KVMIO, 0x9e, struct kvm_x86_mce)
 #define KVM_GET_VCPU_EVENTS	       _IOR(KVMIO, 0x9f, struct kvm_vcpu_events)
 #define KVM_SET_VCPU_EVENTS	       _IOW(KVMIO, 0xa0, struct kvm_vcpu_events)
 #define KVM_GET_DEBUGREGS	       _IOR(KVMIO, 0xa1, struct kvm_debugregs)
@@ -564,6 +588,8 @@ _Static_assert(sizeof(struct kvm_guest_debug) == 72, "ABI");
 _Static_assert(sizeof(struct kvm_pre_fault_memory) == 64, "ABI");
 _Static_assert(sizeof(struct kvm_clear_dirty_log) == 24, "ABI");
 _Static_assert(sizeof(struct kvm_clock_data) == 48, "ABI");
+_Static_assert(sizeof(struct kvm_x86_mce) == 64, "ABI");
+_Static_assert(sizeof(struct kvm_tpr_access_ctl) == 40, "ABI");
 _Static_assert(KVM_PRE_FAULT_MEMORY == 0xC040AED5, "ABI");
 _Static_assert(KVM_GET_SREGS == 0x8138AE83, "ABI");
 _Static_assert(KVM_SET_XCRS == 0x4188AEA7, "ABI");
