@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# tests/vmm.t - unmodified VMMs boot Debian's kernel to user space on the software vCPU (docs/clients.md)
+#
+# Runs what is installed of QEMU and kvmtool; boot.sh fetches the kernel, tests/guest/init.c is the first program.
+
+. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/initrd_lib.sh"
+
+here=$(dirname "$0")
+qemu=$(command -v qemu-system-x86_64)
+lkvm=$(command -v lkvm || command -v lkvm-x86_64)
+[ -n "$qemu$lkvm" ] || skip_all "neither QEMU nor kvmtool is installed"
+"${CC:-cc}" -O2 -static -o "$work/init" "$here/guest/init.c" 2>"$work/why" ||
+	skip_all "no static C library for the guest's first program"
+kernel=$("$here/boot.sh" 2>"$work/why")
+case $? in
+0) ;;
+77) skip_all "$(tail -n 1 "$work/why")" ;;
+*)
+	ok 1 "the kernel is fetched"
+	diag <"$work/why"
+	done_testing
+	;;
+esac
+{
+	entry init 0100755 "$work/init"
+	entry 'TRAILER!!!' 0
+} >"$work/initrd"
+
+# vmm LABEL PROFILE COMMAND...: boots, runs the first program's tests, and ends by itself.
+vmm() {
+	label=$1 profile=$2
+	shift 2
+	timeout -k 5 300 "$gmem" run --profile "$profile" --cpu soft -- "$@" >"$work/console" 2>"$work/err" </dev/null
+	status=$?
+	tr -d '\r' <"$work/console" >"$work/lines"
+	grep -qx "init: done" "$work/lines"
+	done=$?
+	ok $((status + done)) "$label, $profile: Linux boots and restarts (status $status)"
+	[ $((status + done)) -eq 0 ] || { tail -n 20 "$work/lines"; cat "$work/err"; } | diag
+	is "$(grep '^init: .*: ' "$work/lines")" "" "$label, $profile: its first program has nothing to report"
+}
+
+# qemu PROFILE IRQCHIP VCPUS
+qemu() {
+	vmm "QEMU, irqchip $2, vCPUs: $3" "$1" "$qemu" -nodefaults -no-user-config -machine "pc,accel=kvm,kernel_irqchip=$2" \
+		-m 192 -smp "$3" -display none -serial stdio -no-reboot -kernel "$kernel" -initrd "$work/initrd" \
+		-append "console=ttyS0 quiet panic=-1 reboot=t"
+}
+
+if [ -n "$qemu" ]; then
+	"$qemu" --version | sed 's/^/# /;q'
+	qemu linux-6.18 on 2
+	qemu linux-7.4 split 1
+	# All the rest of them on request: each takes as long.
+	if [ -n "${VMM_ALL:-}" ]; then
+		for profile in linux-6.1 linux-6.18 linux-7.3 linux-7.4; do
+			for irqchip in on split off; do
+				qemu $profile $irqchip 1
+			done
+		done
+	fi
+else
+	skip "QEMU is not installed"
+fi
+if [ -n "$lkvm" ]; then
+	"$lkvm" version | sed 's/^/# kvmtool /;q'
+	vmm kvmtool linux-7.3 "$lkvm" run --nodefaults --console serial -c 1 -m 192 -k "$kernel" -i "$work/initrd" \
+		-p "console=ttyS0 quiet panic=-1 reboot=t"
+else
+	skip "kvmtool is not installed"
+fi
+done_testing
