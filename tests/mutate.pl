@@ -350,7 +350,7 @@ sub same_code {
 	my ($w, $m, @sources) = @_;
 	for my $src (@sources) {
 		my $base = "$dir/obj/" . $src =~ tr{/}{_}r . '.s';
-		my ($from, $include) = $src eq $m->{file} ? ("$w/inc/$src", '') : ($src, "-I$w/inc");
+		my ($from, $include) = $src eq $m->{file} ? ("$w/inc/$src", '') : ($src, "-iquote $w/inc");
 		compile("-O2 -S -o $base $src") or die if !-e $base;
 		compile("$include -O2 -S -o $w/a.s $from") or return 0;
 		my ($x, $y) = map { slurp($_) =~ s/^\s*\.file.*\n//mr } $base, "$w/a.s";
@@ -365,9 +365,9 @@ sub try_mutant {
 	my ($w, $m) = @_;
 	my $whole = $m->{file} !~ /\.c$/;
 	my @sources = sources_of($m->{file});
-	# What is loaded first comes before libcore.so, function by function.
+	# -iquote: before the -I. of everything.  What is loaded first comes before libcore.so, function by function.
 	spew("$w/inc/$m->{file}", $m->{text});
-	if (!compile($whole ? "-I$w/inc -O0 -shared -o $w/mutant.so @sources" : "-O0 -shared -o $w/mutant.so $w/inc/$m->{file}")) {
+	if (!compile($whole ? "-iquote $w/inc -O0 -shared -o $w/mutant.so @sources" : "-O0 -shared -o $w/mutant.so $w/inc/$m->{file}")) {
 		unlink "$w/inc/$m->{file}";
 		return 'broken';
 	}
@@ -416,7 +416,7 @@ my (%cache, @todo);
 if (!$fresh && open my $in, '<', "$dir/results") {
 	while (<$in>) {
 		my ($key, $hash, $verdict) = /^(\w+) (\w+) (.*)$/ or next;
-		my $now = $verdict =~ /^killed (\w+)/ ? $test_hash{$1} // '' : $verdict eq 'survived' ? $all_tests : 'always';
+		my $now = $verdict =~ /^killed (\w+)/ ? $test_hash{$1} // '' : $verdict eq 'survived' ? $all_tests : 'ever';
 		$cache{$key} = $verdict if $hash eq $now;
 	}
 }
@@ -448,7 +448,7 @@ while (<$r>) {
 	my ($i, $verdict) = /^(\d+) (.*)$/ or next;
 	my $m = $todo[$i];
 	$cache{ $m->{key} } = $verdict;
-	my $hash = $verdict =~ /^killed (\w+)/ ? $test_hash{$1} : $verdict eq 'survived' ? $all_tests : 'always';
+	my $hash = $verdict =~ /^killed (\w+)/ ? $test_hash{$1} : $verdict eq 'survived' ? $all_tests : 'ever';
 	print $keep "$m->{key} $hash $verdict\n";
 	print STDERR "$verdict: $m->{name}\n" if $verbose && $verdict !~ /^(killed|same|broken)/;
 }
