@@ -171,6 +171,8 @@ void view_break(struct host_view *v);
 /* host/guard.c: guard pages that the program installed */
 int guard_forget(u64 start, u64 end);
 bool guard_covers(u64 addr);
+/* Takes the markers away and remembers the guards: for pages that get no entry before guard_reinstall(). */
+void guard_clear(u64 start, u64 len);
 void guard_reinstall(struct host_view *v, struct rt_pages pages);
 int guard_copy(u64 from, u64 to, u64 len);
 int guard_change(struct host_view *v, u64 start, u64 end, bool install);

@@ -199,9 +199,12 @@ static int dp_close(struct host_view *v, u64 first, u64 count, bool undo)
 	u64 start = region_start(v, first), len = region_start(v, first + count) - start;
 	int ret = register_deny(start, len, undo);
 
-	if (!ret)
-		host_zap(start, len);
-	return ret;
+	if (ret)
+		return ret;
+	host_zap(start, len);
+	/* A zap leaves the program's guard markers: they would outlive their guards, which may go meanwhile. */
+	guard_clear(start, len);
+	return 0;
 }
 
 /*

@@ -112,6 +112,12 @@ static int guard_apply(struct host_view *v, struct rt_pages pages, int advice)
 	return ret;
 }
 
+void guard_clear(u64 start, u64 len)
+{
+	if (guards_count)
+		rt_syscall_raw(__NR_madvise, (long)start, (long)len, MADV_GUARD_REMOVE, 0, 0, 0);
+}
+
 /* Memory may be locked after guards came into it, but none come into locked memory. */
 static void install_anew(u64 from, u64 to)
 {

@@ -53,7 +53,8 @@ static void protections(const char *engine)
 	done(engine, p, PAGES);
 }
 
-#define HOLE 0x180000000000UL
+/* A place that nothing maps by itself and that is no shadow of a sanitizer. */
+#define HOLE 0x567000000000UL
 
 /* MREMAP_DONTUNMAP leaves the page unlocked, and without its guard. */
 static void locked_left_behind(const char *engine, char *p, char *to)
@@ -185,7 +186,7 @@ static void punches(const char *engine)
 
 static void own_guards(const char *engine)
 {
-	char *p = fresh();
+	char *p = fresh(), *q;
 
 	if (!host_caps()->guard) {
 		is(host_madvise_guard(p, PAGE, MADV_GUARD_INSTALL), -EINVAL, "%s: no guards here", engine);
@@ -205,12 +206,19 @@ static void own_guards(const char *engine)
 	is(load(p + 99 * PAGE), SIGBUS, "%s: private stays so", engine);
 	is(load(p + 101 * PAGE), SIGBUS, "%s: private stays so", engine);
 	is(load(p + 100 * PAGE), 0, "%s: shared and open", engine);
+	/* All that a view has of a region becomes private, which closes it: the marker must not outlive its guard. */
+	q = map(&file, PAGE, 300 * PAGE);
+	is(host_madvise_guard(q, PAGE, MADV_GUARD_INSTALL), 0, "%s: a guard on a view's only page", engine);
+	is(convert(&file, 299, 2, true), 0, "%s: to private", engine);
+	is(host_madvise_guard(q, PAGE, MADV_GUARD_REMOVE), 0, "%s: no guard any more", engine);
+	is(load(q), SIGBUS, "%s: private", engine);
+	is(convert(&file, 299, 2, false), 0, "%s: to shared", engine);
+	is(load(q), 0, "%s: and open", engine);
+	host_munmap(q, PAGE);
 	done(engine, p, PAGES);
 }
 
 #ifndef __SANITIZE_THREAD__
-/* A place that nothing maps by itself, sanitizers included. */
-
 static int child_checks(char *p, char *hidden)
 {
 	struct host_piece piece;
