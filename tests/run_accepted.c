@@ -9,6 +9,8 @@
  */
 #include <dlfcn.h>
 #include <linux/falloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -232,6 +234,51 @@ static int child_touches(char *ptr)
 	return touch(ptr, -1).value == 'a' && touch(ptr + PG, -1).sig == SIGBUS ? 42 : 1;
 }
 
+static atomic_bool enough;
+
+static void *converts_on_and_on(void *arg)
+{
+	int fd = *(int *)arg;
+
+	while (!enough)
+		if (set_attr2(fd, 2 * PG, PG, PRIVATE, NULL) || set_attr2(fd, 2 * PG, PG, 0, NULL))
+			break;
+	return NULL;
+}
+
+/* The view may be lost, and be SIGSEGV then: a private page is not seen. */
+static int child_sees_nothing_private(char *ptr)
+{
+	struct touch t;
+
+	alarm(20);
+	t = touch(ptr, -1);
+	if (!t.sig && t.value != 'a')
+		return 1;
+	return touch(ptr + PG, -1).sig ? 42 : 2;
+}
+
+static void raw_forks_amid_conversions(void)
+{
+	pthread_t thread;
+	int fd, wrong = 0;
+	char *ptr = new_file(&fd);
+
+	set_attr2(fd, PG, PG, PRIVATE, NULL);
+	pthread_create(&thread, NULL, converts_on_and_on, &fd);
+	for (int i = 0; i < 30; i++) {
+		pid_t pid = raw_fork();
+
+		if (!pid)
+			_exit(child_sees_nothing_private(ptr));
+		wrong += exit_of(pid) != 42;
+	}
+	enough = true;
+	pthread_join(thread, NULL);
+	is(wrong, 0, "raw-fork: children made amid conversions see no private page");
+	drop_file(fd, ptr);
+}
+
 static void raw_forks(void)
 {
 	int fd;
@@ -324,6 +371,7 @@ int main(int argc, char **argv)
 	stopped_anywhere();
 	poison_heal();
 	raw_forks();
+	raw_forks_amid_conversions();
 	peer_signal();
 	kept_environment();
 	return done_testing();
