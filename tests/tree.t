@@ -55,7 +55,7 @@ nothing "README.md leads to every document"
 
 # In backquotes, a path below a folder of the tree; with what the shell would expand.
 for page in README.md CONTRIBUTING.md SECURITY.md docs/*.md; do
-	grep -o '`[a-z]*/[A-Za-z0-9_./*-]*`' "$page" | tr -d '`' | grep -v '^build/' | sort -u | while read -r path; do
+	grep -o '`[a-z][a-z]*/[A-Za-z0-9_./*-]*`' "$page" | tr -d '`' | grep -v '^build/' | sort -u | while read -r path; do
 		ls -d $path >/dev/null 2>&1 || echo "$page: $path"
 	done
 done >"$found"
