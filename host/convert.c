@@ -18,7 +18,8 @@
  *		  helper needs for its denial: what is opened before is denied then.
  *  TRANSITION-3  Waiting for a conversion is bounded.  Who cannot wait any longer calls it off,
  *		  then opens the page; the converter, when it goes on, finds that out and answers
- *		  -EAGAIN.  Written states cannot be called off while the writer lives: they count as private.
+ *		  -EAGAIN.  It is the conversion that was waited for, told by its seq, and no later one
+ *		  of the same pages.  Written states cannot be called off while the writer lives: they count as private.
  *
  * To private: deny in every view; on failure allow again what is shared.
  * To shared: open in every view, which can fail and shows nothing of the range
@@ -113,12 +114,13 @@ bool host_transition_bars(const struct host_control *control, struct rt_pages pa
 	return __atomic_load_n(ATOMIC_U32(control->transition_private), __ATOMIC_RELAXED) && host_transition_covers(control, pages);
 }
 
-bool host_transition_call_off(struct host_control *control, struct rt_pages pages)
+bool host_transition_call_off(struct host_control *control, u32 seen)
 {
 	for (;;) {
 		u32 seq = __atomic_load_n(ATOMIC_U32(control->seq), __ATOMIC_SEQ_CST);
 
-		if (!(seq & 1) || !host_transition_covers(control, pages))
+		/* Another conversion is none of the caller's, even of the same pages. */
+		if (seq != seen && ((seen & SEQ_PHASE) != SEQ_OPEN || seq != seen + SEQ_WRITING - SEQ_OPEN))
 			return true;
 		/* With its writer dead, the states are what it has written of them. */
 		if ((seq & SEQ_PHASE) == SEQ_WRITING && host_file_locked(control))

@@ -39,9 +39,10 @@ static enum outcome wait_transition(struct host_control *control, struct rt_page
 {
 	bool dead = false;
 	u32 seq;
-	int i;
 
-	for (i = 0; i < WAIT_STEPS && !dead && in_transition(control, pages, &seq); i++) {
+	for (int i = 0; !dead && i < WAIT_STEPS; i++) {
+		if (!in_transition(control, pages, &seq))
+			return i ? IS_OVER : NOTHING_PENDING;
 		dead = (i && !host_file_locked(control)) || !__atomic_load_n(ATOMIC_U32(control->owner), __ATOMIC_RELAXED);
 		if (dead)
 			break;
@@ -49,9 +50,7 @@ static enum outcome wait_transition(struct host_control *control, struct rt_page
 		rt_futex_wait(&control->seq, seq, WAIT_STEP_NS, true);
 		__atomic_fetch_sub(ATOMIC_U32(control->waiters), 1, __ATOMIC_SEQ_CST);
 	}
-	if (!i && !dead)
-		return NOTHING_PENDING;
-	if (host_transition_call_off(control, pages))
+	if (host_transition_call_off(control, seq))
 		return IS_OVER;
 	/* The lock of a dead one may have been taken over this moment. */
 	return dead || !host_transition_bars(control, pages) ? IS_UNDECIDED : IS_WRITTEN;

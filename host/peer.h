@@ -57,8 +57,8 @@ bool host_transition_covers(const struct host_control *control, struct rt_pages 
 bool host_transition_bars(const struct host_control *control, struct rt_pages pages);
 /* Whether the file lock has a holder, and one that lives. */
 bool host_file_locked(struct host_control *control);
-/* TRANSITION-3: true when the pages are in no transition any more; false when its states are being written. */
-bool host_transition_call_off(struct host_control *control, struct rt_pages pages);
+/* TRANSITION-3, for the conversion whose seq the caller saw: true when it is over; false when its states are being written. */
+bool host_transition_call_off(struct host_control *control, u32 seen);
 
 /* host/convert.c, for the helper: this process's views only. */
 void host_transition_end(struct host_control *control);
