@@ -2,7 +2,7 @@
 /*
  * diff/diff.h - two implementations make the same steps: the parts of `gmem diff`
  *
- *   generate.c  a seed -> steps            execute.c  steps on real calls
+ *   generate*.c a seed -> steps            execute.c  steps on real calls
  *   model*.c    steps on flat arrays       worker.c   a process that makes steps for the verb
  *   print.c     steps as a program         shrink.c   fewer steps with the same difference
  *
@@ -22,7 +22,7 @@
 #define DIFF_SEQUENCE 500 /* steps between resets */
 
 enum diff_kind {
-#define STEP(name, args, call) DIFF_##name,
+#define STEP(name, args, weight, call) DIFF_##name,
 #include "diff/step.def"
 #undef STEP
 	DIFF_KINDS,
@@ -72,7 +72,7 @@ void diff_generate(struct diff_generator *g, struct diff_step *step);
 /* An implementation in this process: begin() once, then steps. */
 int diff_execute_begin(void);
 void diff_execute(const struct diff_step *step, struct diff_result *result);
-extern const char diff_calls_text[]; /* diff/calls.h */
+extern const char diff_calls_text[]; /* diff/calls*.h, one behind the other */
 int diff_model_begin(const char *profile);
 void diff_model(const struct diff_step *step, struct diff_result *result);
 

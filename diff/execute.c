@@ -4,13 +4,20 @@
  */
 #include "diff/diff.h"
 
+/* In the order in which they need each other. */
 #include "diff/calls.h"
+#include "diff/calls_file.h"
+#include "diff/calls_map.h"
+#include "diff/calls_other.h"
 
 /* The text of what has just been included. */
 __asm__(".section .rodata\n"
 	".global diff_calls_text\n"
 	"diff_calls_text:\n"
 	".incbin \"diff/calls.h\"\n"
+	".incbin \"diff/calls_file.h\"\n"
+	".incbin \"diff/calls_map.h\"\n"
+	".incbin \"diff/calls_other.h\"\n"
 	".byte 0\n"
 	".previous\n");
 
@@ -27,7 +34,7 @@ void diff_execute(const struct diff_step *step, struct diff_result *result)
 	struct result r = { 0, 0, 0, 0 };
 
 	switch (step->kind) {
-#define STEP(name, args, call)                                                                                         \
+#define STEP(name, args, weight, call)                                                                                         \
 	case DIFF_##name:                                                                                              \
 		r = name call;                                                                                         \
 		break;
@@ -40,12 +47,12 @@ void diff_execute(const struct diff_step *step, struct diff_result *result)
 }
 
 const char *const diff_names[DIFF_KINDS] = {
-#define STEP(name, args, call) #name,
+#define STEP(name, args, weight, call) #name,
 #include "diff/step.def"
 #undef STEP
 };
 const unsigned diff_args[DIFF_KINDS] = {
-#define STEP(name, args, call) args,
+#define STEP(name, args, weight, call) args,
 #include "diff/step.def"
 #undef STEP
 };

@@ -103,7 +103,7 @@ void diff_model(const struct diff_step *step, struct diff_result *ret)
 	const u64 *a = step->a;
 
 	switch (step->kind) {
-#define STEP(name, args, call)                                                                                         \
+#define STEP(name, args, weight, call)                                                                                         \
 	case DIFF_##name:                                                                                              \
 		*ret = model_##name call;                                                                              \
 		break;
