@@ -3,32 +3,13 @@
 #
 # tests/boot.t - Debian's kernel boots to user space in a guest_memfd file, on the software vCPU
 #
-# boot.sh fetches the kernel; its first program is tests/guest/init.c, whose
+# boot_files.sh fetches the kernel; its first program is tests/guest/init.c, whose
 # lines are test points of their own.
 
 . "$(dirname "$0")/common.sh"
-. "$(dirname "$0")/initrd_lib.sh"
+. "$(dirname "$0")/boot_lib.sh"
 
-here=$(dirname "$0")
-command -v "${CC:-cc}" >/dev/null || skip_all "no compiler for the guest's first program"
-"${CC:-cc}" -O2 -static -o "$work/init" "$here/guest/init.c" 2>"$work/why" ||
-	skip_all "no static C library for the guest's first program"
-kernel=$("$here/boot.sh" 2>"$work/why")
-case $? in
-0) ;;
-77) skip_all "$(tail -n 1 "$work/why")" ;;
-*)
-	ok 1 "the kernel is fetched"
-	diag <"$work/why"
-	done_testing
-	;;
-esac
-echo "# $(basename "$kernel")"
-
-{
-	entry init 0100755 "$work/init"
-	entry 'TRAILER!!!' 0
-} >"$work/initrd"
+fetch_guest
 
 complaints='unchecked MSR|invalid opcode|general protection|WARNING:|Oops|BUG:|alg: .*fail'
 
@@ -37,7 +18,7 @@ boot() {
 	BOOT_CPUS=$2
 	export BOOT_CPUS
 	timeout -k 5 120 "$gmem" run --profile linux-6.18 --cpu soft --engine "$1" -- \
-		"$build/examples/boot" "$kernel" "$work/initrd" >"$work/console" 2>"$work/err" </dev/null
+		"$build/examples/boot" "$work/vmlinuz" "$work/initrd" >"$work/console" 2>"$work/err" </dev/null
 	status=$?
 	tr -d '\r' <"$work/console" >"$work/lines"
 	ok $status "Linux boots to user space and restarts, engine $1, vCPUs: $2 (status $status)"

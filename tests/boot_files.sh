@@ -3,7 +3,7 @@
 #
 # tests/boot_files.sh BUILD DIRECTORY - into DIRECTORY what Linux needs as a guest: boot, vmlinuz, initrd
 #
-# Exit status 77 and a line on stderr when something cannot be had.
+# Prints the name of the kernel.  Exit status 77 and a line on stderr when something cannot be had.
 set -u
 
 here=$(dirname "$0")
@@ -20,3 +20,4 @@ kernel=$("$here/boot.sh") || exit
 } >"$2/initrd"
 cp "$1/examples/boot" "$2/boot"
 cp "$kernel" "$2/vmlinuz"
+basename "$kernel"

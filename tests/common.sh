@@ -86,5 +86,24 @@ run_tap() {
 	if [ -z "$planned" ]; then
 		ok 1 "$label: ran to its end (status $status)"
 		{ tail -n 5 "$work/tap"; cat "$work/err"; } | diag
+	elif [ "$(grep -c '^\(not \)\?ok ' "$work/tap")" -ne "$planned" ]; then
+		ok 1 "$label: ran the $planned tests of its plan"
+		diag <"$work/err"
+	elif [ $status -ne 0 ] && [ $status -ne 77 ] && ! grep -q '^not ok ' "$work/tap"; then
+		# All points passed, and yet it failed: at its end, say, or by a sanitizer.
+		ok 1 "$label: ended well (status $status)"
+		diag <"$work/err"
 	fi
+}
+
+# run_native PROGRAM: a program that states what a kernel does, on the real one where there is one, then under gmem.
+run_native() {
+	if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
+		run_tap "real kernel" "$1"
+	fi
+	for engine in $(engines); do
+		for profile in linux-6.18 linux-7.4; do
+			run_tap "$profile, $engine" "$gmem" run --profile $profile --engine "$engine" -- "$1"
+		done
+	done
 }

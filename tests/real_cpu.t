@@ -25,7 +25,7 @@ programs=$build/tests
 selftests=$("$(dirname "$0")/kselftest.sh" 2>/dev/null)
 boot=$work/boot
 mkdir "$boot"
-"$(dirname "$0")/boot_files.sh" "$build" "$boot" 2>/dev/null
+"$(dirname "$0")/boot_files.sh" "$build" "$boot" >/dev/null 2>&1
 # shellcheck source=tests/real_cpu_lib.sh
 . "$(dirname "$0")/real_cpu_lib.sh"
 real_cpu_all

@@ -99,7 +99,7 @@ poweroff -f
 I
 
 mkdir "$work/guest"
-"$here/boot_files.sh" "$build" "$work/guest" || echo "Linux will not be booted" >&2
+"$here/boot_files.sh" "$build" "$work/guest" >/dev/null || echo "Linux will not be booted" >&2
 archive | gzip -1 >"$work/initrd"
 # One processor, as in tests/oracle.sh.
 timeout -k 5 "${REAL_CPU_TIMEOUT:-1500}" qemu-system-x86_64 -M q35 -accel tcg -cpu max -m 2048 \

@@ -3,30 +3,14 @@
 #
 # tests/vmm.t - unmodified VMMs boot Debian's kernel to user space on the software vCPU (docs/clients.md)
 #
-# Runs QEMU where it is installed; boot.sh fetches the kernel, tests/guest/init.c is the first program.
+# Runs QEMU where it is installed; boot_files.sh fetches the kernel, tests/guest/init.c is the first program.
 
 . "$(dirname "$0")/common.sh"
-. "$(dirname "$0")/initrd_lib.sh"
+. "$(dirname "$0")/boot_lib.sh"
 
-here=$(dirname "$0")
 qemu=$(command -v qemu-system-x86_64)
 [ -n "$qemu" ] || skip_all "QEMU is not installed"
-"${CC:-cc}" -O2 -static -o "$work/init" "$here/guest/init.c" 2>"$work/why" ||
-	skip_all "no static C library for the guest's first program"
-kernel=$("$here/boot.sh" 2>"$work/why")
-case $? in
-0) ;;
-77) skip_all "$(tail -n 1 "$work/why")" ;;
-*)
-	ok 1 "the kernel is fetched"
-	diag <"$work/why"
-	done_testing
-	;;
-esac
-{
-	entry init 0100755 "$work/init"
-	entry 'TRAILER!!!' 0
-} >"$work/initrd"
+fetch_guest
 
 # vmm LABEL PROFILE COMMAND...: boots, runs the first program's tests, and ends by itself.
 vmm() {
@@ -45,7 +29,7 @@ vmm() {
 # qemu PROFILE IRQCHIP VCPUS
 qemu() {
 	vmm "QEMU, irqchip $2, vCPUs: $3" "$1" "$qemu" -nodefaults -no-user-config -machine "pc,accel=kvm,kernel_irqchip=$2" \
-		-m 192 -smp "$3" -display none -serial stdio -no-reboot -kernel "$kernel" -initrd "$work/initrd" \
+		-m 192 -smp "$3" -display none -serial stdio -no-reboot -kernel "$work/vmlinuz" -initrd "$work/initrd" \
 		-append "console=ttyS0 quiet panic=-1 reboot=t"
 }
 
