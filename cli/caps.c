@@ -31,9 +31,7 @@ struct caps_options {
 
 static const struct option options[] = {
 	{ OPTION_TEXT, "profile", FIELD(kernel.profile), "NAME", "kernel generation (gmem profiles); default: the newest" },
-	{ OPTION_TEXT, "shape", FIELD(kernel.shape), "SHAPE", "configuration and hardware: mainline (default), host, FIELD=N,..." },
-	{ OPTION_TEXT, "vm-types", FIELD(kernel.vm_types), "LIST", "further VM types: sev,sev-es,snp,tdx" },
-	{ OPTION_TEXT, "module-param", FIELD(kernel.module_param), "NAME=N", "gmem_in_place_conversion=0 or 1" },
+	KERNEL_OPTIONS(kernel),
 	{ OPTION_FLAG, "all", FIELD(all), NULL, "one table of all profiles" },
 	{ OPTION_FLAG, "host", FIELD(host), NULL, "ask the real /dev/kvm" },
 	{ OPTION_FLAG, "json", FIELD(json), NULL, "print JSON" },

@@ -17,6 +17,12 @@ struct kernel_request {
 	const char *module_param; /* "gmem_in_place_conversion=1" */
 };
 
+/* Rows of a verb's options for all but the profile, whose meaning differs; FIELD() and member are the verb's own. */
+#define KERNEL_OPTIONS(member) \
+	{ OPTION_TEXT, "shape", FIELD(member.shape), "SHAPE", "configuration and hardware: mainline (default), host, FIELD=N,..." }, \
+	{ OPTION_TEXT, "vm-types", FIELD(member.vm_types), "LIST", "further VM types: sev,sev-es,snp,tdx" }, \
+	{ OPTION_TEXT, "module-param", FIELD(member.module_param), "NAME=N", "gmem_in_place_conversion=0 or 1" }
+
 struct kernel {
 	struct core_sys sys;
 	u64 extra_types;

@@ -35,9 +35,7 @@ struct run_options {
 
 static const struct option options[] = {
 	{ OPTION_TEXT, "profile", FIELD(kernel.profile), "NAME", "kernel generation (gmem profiles); host: the real one" },
-	{ OPTION_TEXT, "shape", FIELD(kernel.shape), "SHAPE", "configuration and hardware: mainline (default), host, FIELD=N,..." },
-	{ OPTION_TEXT, "vm-types", FIELD(kernel.vm_types), "LIST", "further VM types: sev,sev-es,snp,tdx" },
-	{ OPTION_TEXT, "module-param", FIELD(kernel.module_param), "NAME=N", "gmem_in_place_conversion=0 or 1" },
+	KERNEL_OPTIONS(kernel),
 	{ OPTION_TEXT, "engine", FIELD(engine), "NAME", "how private pages are enforced (gmem doctor); default auto" },
 	{ OPTION_TEXT, "cpu", FIELD(cpu), "CPU", "what runs guest code: soft, the software vCPU (auto, the same), or kvm, the real one" },
 	{ OPTION_FLAG, "explain", FIELD(explain), NULL, "tell about every refused call and private touch" },
