@@ -9,9 +9,12 @@
  *
  *  open[]   the page is accessible through the process's view
  *  priv[]   its state
+ *  turn     which conversion it is, modulo 4: the rest of the sequence word
  *  kept[]   a conversion to private has returned and none to shared has begun since: INV-1 says that
  *	     no view of a living process is open.  That can only break where a page is opened or
  *	     where kept[] is set, so these places assert it.
+ *
+ * TRANSITION-3: who calls a conversion off has waited for that one (touch).
  *
  * INV-6: when nothing moves any more, every living program must have come to its end (watchdog; run
  * with pan -E).  The holder of the file lock may pause, but not for ever: who is stopped there stops those
@@ -56,6 +59,7 @@ bool priv[PAGES], kept[PAGES];
 
 byte owner;		/* the file lock: process + 1 */
 byte phase;		/* of the sequence word */
+byte turn;
 byte first, count;	/* the transition */
 bool to_priv;
 mtype request;
@@ -255,7 +259,7 @@ inline start(from, n, private_)
 {
 	/* Others look at the range only when the word says that there is one. */
 	atomic {
-		first = from; count = n; to_priv = private_; phase = OPEN;
+		first = from; count = n; to_priv = private_; phase = OPEN; turn = (turn + 1) & 3;
 		i = from;
 		do
 		:: i < from + n && !private_ -> kept[i] = 0; i++
@@ -365,6 +369,13 @@ inline open_page(p, page)
 	}
 }
 
+/* Whether what is under way is what was waited for. */
+#ifdef BREAK_CALL_OFF_ANY
+#define AWAITED(page) (phase != NONE && COVERS(page))
+#else
+#define AWAITED(page) (phase != NONE && seen == turn)
+#endif
+
 inline touch(p, page)
 {
 	if
@@ -373,11 +384,15 @@ inline touch(p, page)
 		/* Wait for the conversion of the page, but not for ever. */
 		if
 		:: !(phase != NONE && COVERS(page))
+		:: atomic { phase != NONE && COVERS(page) -> seen = turn };
+			if
+			:: atomic { !AWAITED(page) -> seen = 0 }
 #ifndef BREAK_WAIT_FOR_EVER
-		:: atomic { phase == OPEN && COVERS(page) -> phase = NONE }	/* called off */
-		:: atomic { phase == WRITING && COVERS(page) && !OWNER_LIVES -> phase = NONE }
-		:: atomic { phase == WRITING && COVERS(page) && OWNER_LIVES -> bus = 1 }
+			:: atomic { phase == OPEN && AWAITED(page) -> assert(seen == turn); phase = NONE; seen = 0 }	/* called off */
+			:: atomic { phase == WRITING && AWAITED(page) && !OWNER_LIVES -> phase = NONE; seen = 0 }
+			:: atomic { phase == WRITING && AWAITED(page) && OWNER_LIVES -> bus = 1; seen = 0 }
 #endif
+			fi
 		fi;
 		if
 		:: bus || priv[page] -> bus = 0
@@ -410,7 +425,7 @@ inline fork(p, child)
 
 proctype program(byte p) provided (alive[p])
 {
-	byte i, q, k, work;
+	byte i, q, k, work, seen;
 	bool failed, here, may, bus;
 	bool waits[PROCS];
 

@@ -63,6 +63,7 @@ found OPEN_UNLOCKED "-DDEATHS=0" "$inv1" "that is looked at without the table lo
 found IGNORE_CALL_OFF "-DDEATHS=0" "$inv1" "a conversion goes on although it was called off"
 found FORK_UNLOCKED "-DDEATHS=0" "$inv1" "a child maps its views without the file lock"
 found FORK_INHERITS "-DDEATHS=0" "$inv1" "a child inherits views that nobody knows of"
+found CALL_OFF_ANY "-DFIRST_WORK=2 -DDEATHS=0" "seen==turn" "a fault calls off a conversion that it has not waited for"
 found NO_TAKEOVER "" "$inv6" "the lock of a dead process is not taken over"
 found AWAIT "" "$inv6" "a dead process's answer is waited for"
 found WAIT_FOR_EVER "" "$inv6" "a fault waits for a dead converter"
