@@ -11,6 +11,7 @@
  *	   part.  `gmem run` writes it so, too (cli/program.c).
  *  ENV-2  A variable that is there, by its name, stays as the caller has it.
  *  ENV-3  An environment with the broker of another run is that run's: it is left alone.
+ *  ENV-4  One that cannot be read is left to the kernel, whose answer is EFAULT.
  */
 #include "overlay/environ.h"
 
@@ -18,6 +19,7 @@
 #include "overlay/servable.h"
 #include "rt/format.h"
 #include "rt/string.h"
+#include "rt/user.h"
 
 #define VARIABLES_MAX 32 /* of ours, and the NULL */
 
@@ -204,6 +206,32 @@ static size_t count_vars(char *const *envp)
 	return n;
 }
 
+static bool string_readable(u64 at)
+{
+	char part[128];
+	int ret = 0;
+
+	while (at && (ret = rt_copy_string_in(part, at, sizeof(part))) == -ENAMETOOLONG)
+		at += sizeof(part);
+	return ret == 0;
+}
+
+/* ENV-4 */
+static bool readable(char *const *envp)
+{
+	struct ov_guard guard;
+	u64 var = 0;
+	bool ret;
+
+	ov_enter(&guard);
+	do {
+		ret = rt_copy_in(&var, (u64)(uintptr_t)envp, sizeof(var)) == 0 && string_readable(var);
+		envp++;
+	} while (ret && var);
+	ov_leave(&guard);
+	return ret;
+}
+
 static size_t preload_room(char *const *envp, const char *asan)
 {
 	/* An entry of the list may stand twice. */
@@ -214,7 +242,7 @@ void ov_env_measure(char *const *envp, const char *asan, struct ov_env *env)
 {
 	env->vars = (char **)(uintptr_t)envp;
 	env->size = 0;
-	if (!ov_config.active || of_another_run(envp))
+	if (!ov_config.active || (envp && !readable(envp)) || of_another_run(envp))
 		return;
 	if (!lacks_any(envp) && preload_right(preload_of(envp), asan))
 		return;

@@ -65,8 +65,7 @@ static long filter_forbids(int fd, enum core_fileop op)
 	}
 }
 
-/* True when fd is an object of ours; *ret is its answer to op. */
-static bool answered(int fd, enum core_fileop op, long *ret)
+bool ov_answered(int fd, enum core_fileop op, long *ret)
 {
 	struct dev_object *obj;
 	struct ov_guard guard;
@@ -143,7 +142,7 @@ long ov_read(int fd, void *buf, size_t len)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_READ, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_READ, &ret))
 		ret = transfer(OV_NEXT_read, __NR_read, fd, buf, len, 0, CALLER);
 	return ov_ret(ret);
 }
@@ -159,7 +158,7 @@ long ov_write(int fd, void *buf, size_t len)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_WRITE, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_WRITE, &ret))
 		ret = transfer(OV_NEXT_write, __NR_write, fd, buf, len, 0, CALLER);
 	return ov_ret(ret);
 }
@@ -168,7 +167,7 @@ long ov_pread(int fd, void *buf, size_t len, s64 off)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_PREAD, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_PREAD, &ret))
 		ret = transfer(OV_NEXT_pread, __NR_pread64, fd, buf, len, off, CALLER);
 	else if (off < 0 && ret != -EBADF)
 		ret = -EINVAL;
@@ -186,7 +185,7 @@ long ov_pwrite(int fd, void *buf, size_t len, s64 off)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_PWRITE, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_PWRITE, &ret))
 		ret = transfer(OV_NEXT_pwrite, __NR_pwrite64, fd, buf, len, off, CALLER);
 	else if (off < 0 && ret != -EBADF)
 		ret = -EINVAL;
@@ -229,7 +228,7 @@ long ov_readv(int fd, const struct iovec_ *iov, int n)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_READV, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_READV, &ret))
 		ret = transfer_vector(OV_NEXT_readv, __NR_readv, fd, iov, n, 0, 0, CALLER);
 	return ov_ret(ret);
 }
@@ -238,7 +237,7 @@ long ov_writev(int fd, const struct iovec_ *iov, int n)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_WRITEV, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_WRITEV, &ret))
 		ret = transfer_vector(OV_NEXT_writev, __NR_writev, fd, iov, n, 0, 0, CALLER);
 	return ov_ret(ret);
 }
@@ -247,7 +246,7 @@ long ov_preadv(int fd, const struct iovec_ *iov, int n, s64 off)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_PREADV, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_PREADV, &ret))
 		ret = transfer_vector(OV_NEXT_preadv, __NR_preadv, fd, iov, n, off, 0, CALLER);
 	return ov_ret(ret);
 }
@@ -256,7 +255,7 @@ long ov_pwritev(int fd, const struct iovec_ *iov, int n, s64 off)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_PWRITEV, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_PWRITEV, &ret))
 		ret = transfer_vector(OV_NEXT_pwritev, __NR_pwritev, fd, iov, n, off, 0, CALLER);
 	return ov_ret(ret);
 }
@@ -265,7 +264,7 @@ long ov_preadv2(int fd, const struct iovec_ *iov, int n, s64 off, int flags)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_PREADV2, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_PREADV2, &ret))
 		ret = transfer_vector(OV_NEXT_preadv2, __NR_preadv2, fd, iov, n, off, flags, CALLER);
 	else if (off == -1 && ret == -ESPIPE)
 		ret = -EINVAL; /* at the position of the file: as readv(2) */
@@ -276,7 +275,7 @@ long ov_pwritev2(int fd, const struct iovec_ *iov, int n, s64 off, int flags)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_PWRITEV2, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_PWRITEV2, &ret))
 		ret = transfer_vector(OV_NEXT_pwritev2, __NR_pwritev2, fd, iov, n, off, flags, CALLER);
 	else if (off == -1 && ret == -ESPIPE)
 		ret = -EINVAL; /* at the position of the file: as writev(2) */
@@ -289,7 +288,7 @@ s64 ov_lseek(int fd, s64 off, unsigned whence)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_LSEEK, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_LSEEK, &ret))
 		ret = ov_raw(__NR_lseek, fd, off, whence);
 	else if (whence > LAST_WHENCE && ret != -EBADF)
 		ret = -EINVAL;
@@ -300,8 +299,8 @@ long ov_sendfile(int out, int in, s64 *off, size_t len)
 {
 	long ret;
 
-	if (!answered(in, off ? CORE_FILEOP_SENDFILE_FROM_AT : CORE_FILEOP_SENDFILE_FROM, &ret) &&
-	    !answered(out, CORE_FILEOP_SENDFILE_TO, &ret))
+	if (!ov_answered(in, off ? CORE_FILEOP_SENDFILE_FROM_AT : CORE_FILEOP_SENDFILE_FROM, &ret) &&
+	    !ov_answered(out, CORE_FILEOP_SENDFILE_TO, &ret))
 		ret = ov_next_call(OV_NEXT_sendfile, __NR_sendfile, out, in, (long)off, (long)len, 0, 0);
 	return ov_ret(ret);
 }
@@ -310,7 +309,7 @@ long ov_splice(int in, s64 *in_off, int out, s64 *out_off, size_t len, unsigned 
 {
 	long ret;
 
-	if (!answered(in, CORE_FILEOP_SPLICE, &ret) && !answered(out, CORE_FILEOP_SPLICE, &ret))
+	if (!ov_answered(in, CORE_FILEOP_SPLICE, &ret) && !ov_answered(out, CORE_FILEOP_SPLICE, &ret))
 		ret = ov_next_call(OV_NEXT_splice, __NR_splice, in, (long)in_off, out, (long)out_off, (long)len, flags);
 	return ov_ret(ret);
 }
@@ -318,11 +317,11 @@ long ov_splice(int in, s64 *in_off, int out, s64 *out_off, size_t len, unsigned 
 long ov_copy_file_range(int in, s64 *in_off, int out, s64 *out_off, size_t len, unsigned flags)
 {
 	long ret, other;
-	bool from = answered(in, CORE_FILEOP_COPY_RANGE_OTHER, &ret);
-	bool to = answered(out, CORE_FILEOP_COPY_RANGE_OTHER, &other);
+	bool from = ov_answered(in, CORE_FILEOP_COPY_RANGE_OTHER, &ret);
+	bool to = ov_answered(out, CORE_FILEOP_COPY_RANGE_OTHER, &other);
 
 	if (from && to)
-		answered(in, CORE_FILEOP_COPY_RANGE_WITHIN, &ret);
+		ov_answered(in, CORE_FILEOP_COPY_RANGE_WITHIN, &ret);
 	else if (to)
 		ret = other;
 	else if (!from)
@@ -335,7 +334,7 @@ int ov_fsync(int fd)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_FSYNC, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_FSYNC, &ret))
 		ret = ov_next_call(OV_NEXT_fsync, __NR_fsync, fd, 0, 0, 0, 0, 0);
 	return (int)ov_ret(ret);
 }
@@ -344,7 +343,7 @@ int ov_fdatasync(int fd)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_FDATASYNC, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_FDATASYNC, &ret))
 		ret = ov_next_call(OV_NEXT_fdatasync, __NR_fdatasync, fd, 0, 0, 0, 0, 0);
 	return (int)ov_ret(ret);
 }
@@ -353,7 +352,7 @@ int ov_sync_file_range(int fd, s64 off, s64 len, unsigned flags)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_SYNC_FILE_RANGE, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_SYNC_FILE_RANGE, &ret))
 		ret = ov_next_call(OV_NEXT_sync_file_range, __NR_sync_file_range, fd, off, len, flags, 0, 0);
 	else if (ret == 0 && ((flags & ~7U) || off < 0 || len < 0 || off + len < off))
 		ret = -EINVAL;
@@ -364,7 +363,7 @@ long ov_readahead(int fd, s64 off, size_t len)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_READAHEAD, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_READAHEAD, &ret))
 		ret = ov_raw(__NR_readahead, fd, off, len);
 	return ov_ret(ret);
 }
@@ -373,7 +372,7 @@ int ov_fchmod(int fd, unsigned mode)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_FCHMOD, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_FCHMOD, &ret))
 		ret = ov_raw(__NR_fchmod, fd, mode);
 	return (int)ov_ret(ret);
 }
@@ -382,7 +381,7 @@ int ov_fchown(int fd, unsigned uid, unsigned gid)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_FCHOWN, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_FCHOWN, &ret))
 		ret = ov_raw(__NR_fchown, fd, uid, gid);
 	return (int)ov_ret(ret);
 }
@@ -391,44 +390,8 @@ int ov_futimens(int fd, const void *times)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_FUTIMENS, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_FUTIMENS, &ret))
 		ret = ov_raw(__NR_utimensat, fd, 0, times, 0);
-	return (int)ov_ret(ret);
-}
-
-long ov_fgetxattr(int fd, const char *name, void *value, size_t size)
-{
-	long ret;
-
-	if (!answered(fd, CORE_FILEOP_FGETXATTR, &ret))
-		ret = ov_raw(__NR_fgetxattr, fd, name, value, size);
-	return ov_ret(ret);
-}
-
-int ov_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)
-{
-	long ret;
-
-	if (!answered(fd, CORE_FILEOP_FSETXATTR, &ret))
-		ret = ov_raw(__NR_fsetxattr, fd, name, value, size, flags);
-	return (int)ov_ret(ret);
-}
-
-long ov_flistxattr(int fd, char *list, size_t size)
-{
-	long ret;
-
-	if (!answered(fd, CORE_FILEOP_FLISTXATTR, &ret))
-		ret = ov_raw(__NR_flistxattr, fd, list, size);
-	return ov_ret(ret);
-}
-
-int ov_fremovexattr(int fd, const char *name)
-{
-	long ret;
-
-	if (!answered(fd, CORE_FILEOP_FREMOVEXATTR, &ret))
-		ret = ov_raw(__NR_fremovexattr, fd, name);
 	return (int)ov_ret(ret);
 }
 
@@ -464,7 +427,7 @@ int ov_ftruncate(int fd, s64 len)
 {
 	long ret;
 
-	if (!answered(fd, CORE_FILEOP_FTRUNCATE, &ret))
+	if (!ov_answered(fd, CORE_FILEOP_FTRUNCATE, &ret))
 		ret = ov_raw(__NR_ftruncate, fd, len);
 	return (int)ov_ret(ret);
 }

@@ -93,6 +93,10 @@ bool ov_critical_here(void); /* whether the calling thread is in */
 void ov_critical_forked(void);
 void ov_critical_mask(u64 blocked); /* the program blocks these signals somewhere */
 
+/* overlay/file.c */
+/* True when fd is an object of ours, or hidden (EBADF); *ret is the answer to op. */
+bool ov_answered(int fd, enum core_fileop op, long *ret);
+
 /* overlay/fdtab.c */
 /* The cached object of a descriptor, unverified; NULL costs one load. */
 struct dev_object *ov_fd_peek(int fd);

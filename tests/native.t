@@ -42,4 +42,15 @@ for program in "$build"/tests/run_native_*; do
 		sed 1,2d "$work/diff" | diag 60
 	done
 done
+
+# A page that was converted is like one of a file that starts private: the same lines as on the kernel, again.
+program=$build/tests/run_native_buffers
+run "$program" >"$work/native"
+for engine in $(engines); do
+	run "$gmem" run --profile linux-7.4 --engine "$engine" -- "$program" converted >"$work/gmem"
+	status=$?
+	diff -U 2 "$work/native" "$work/gmem" >"$work/diff"
+	ok $? "buffers: the same lines with pages that were converted, engine $engine (status $status)"
+	sed 1,2d "$work/diff" | diag 60
+done
 done_testing
