@@ -38,15 +38,15 @@ static void *volatile kernel_ptr UNUSED = (void *)0xffff800000000000UL;
 #define BAD_PTR	   bad_ptr
 #define KERNEL_PTR kernel_ptr
 
-#define die(...) die_(__LINE__, __VA_ARGS__)
+#define die(...) die_(__FILE__, __LINE__, __VA_ARGS__)
 
-static UNUSED __attribute__((noreturn, format(printf, 2, 3))) void die_(int line, const char *fmt, ...)
+static UNUSED __attribute__((noreturn, format(printf, 3, 4))) void die_(const char *file, int line, const char *fmt, ...)
 {
 	va_list ap;
 	int err = errno;
 
 	va_start(ap, fmt);
-	printf("cannot go on, line %d: ", line);
+	printf("cannot go on, %s:%d: ", file, line);
 	vprintf(fmt, ap);
 	printf(": %s\n", strerror(err));
 	va_end(ap);

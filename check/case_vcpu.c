@@ -141,9 +141,7 @@ static struct kvm_regs regs(void)
 	return r;
 }
 
-/* What a load finds: the byte, or minus the exit's reason beyond all errors. */
-#define EXIT(reason) (-10000 - (long)(reason))
-
+/* What a load finds: the byte, or the exit. */
 static long guest_load(uint64_t address)
 {
 	long ret = ENTER(LOAD, address, 0xee);

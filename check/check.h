@@ -11,6 +11,8 @@
 #ifndef GMEM_CHECK_CHECK_H
 #define GMEM_CHECK_CHECK_H
 
+#include "check/trace.h"
+
 #include "check/calls.h"
 #include "check/traits.h"
 
@@ -24,6 +26,12 @@ enum check_need {
 	NEED_CONVERSION = 1 << 4, /* KVM_SET_MEMORY_ATTRIBUTES2 */
 	NEED_CPU = 1 << 5,	  /* a vCPU that runs 64-bit code */
 };
+/* The same in words. */
+extern const struct check_need_words {
+	unsigned need;
+	const char *words;
+} check_needs[];
+extern const unsigned check_need_count;
 
 struct check_case {
 	const char *id;	   /* "bind.order" */
@@ -61,9 +69,10 @@ bool check_holds(const struct traits *k, unsigned needs);
 			(void)k;                                                                                       \
 			see_want_[see_i_] = (long long)(wanted);                                                       \
 		}                                                                                                      \
-		check_observe(see_got_, see_want_, __VA_ARGS__);                                                       \
+		check_observe(__FILE__, __LINE__, see_got_, see_want_, __VA_ARGS__);                                   \
 	} while (0)
-void check_observe(long long got, const long long *wanted, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void check_observe(const char *file, int line, long long got, const long long *wanted, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
 
 /* The result of a call, or -errno. */
 #define RET(call)                                                                                                      \
@@ -85,6 +94,8 @@ void check_observe(long long got, const long long *wanted, const char *fmt, ...)
 #define BUS(code)     (-2000 - (code))
 #define SEGV(code)    (-3000 - (code))
 #define WRONG_ADDRESS (-4000)
+/* What a guest's access ends with where it is no error: an exit of this reason. */
+#define EXIT(reason)  (-10000 - (long)(reason))
 #define REFUSED	      BUS(2) /* BUS_ADRERR */
 #define NO_MAPPING    SEGV(1)
 #define NO_ACCESS     SEGV(2)
@@ -97,6 +108,8 @@ bool check_vcpu(void);
 /* mincore(2): a bit for each page that was used, or -errno. */
 long check_residence(char *at, size_t pages);
 long check_load(const char *at);
+/* Whether it could be read: less than a page. */
+bool check_copy(void *to, const void *from, size_t len);
 long check_store(char *at, int value);
 
 /* Files exist for every VM, or, before they could be mapped, for the sake of private memory. */

@@ -4,7 +4,9 @@
  *
  * Lines on the descriptor, fields parted by tabs:
  *   C id                  a case begins
- *   S label got w1 w2 ..  an observation, and what each generation would give
+ *   S label got w1 w2 ..  an observation, and what each generation would give; where one differs, also
+ *   L file:line           its place in the source
+ *   K ret text            each of the calls that led to it
  *   N id                  the target lacks what the case needs
  *   X text                the case could not go on
  *   E                     it ended
@@ -25,6 +27,16 @@ const struct check_case check_cases[] = {
 #undef CASE
 };
 const unsigned check_case_count = sizeof(check_cases) / sizeof(*check_cases);
+
+const struct check_need_words check_needs[] = {
+	{ NEED_GMEM, "KVM_CREATE_GUEST_MEMFD" },
+	{ NEED_SLOTS, "a VM type that takes KVM_MEM_GUEST_MEMFD" },
+	{ NEED_MAP, "GUEST_MEMFD_FLAG_MMAP" },
+	{ NEED_ATTRIBUTES, "KVM_SET_MEMORY_ATTRIBUTES" },
+	{ NEED_CONVERSION, "KVM_SET_MEMORY_ATTRIBUTES2" },
+	{ NEED_CPU, "a vCPU that executes guest code" },
+};
+const unsigned check_need_count = sizeof(check_needs) / sizeof(*check_needs);
 
 bool check_holds(const struct traits *k, unsigned needs)
 {
@@ -55,19 +67,30 @@ static void write_line(const char *fmt, ...)
 		_exit(98);
 }
 
-void check_observe(long long got, const long long *wanted, const char *fmt, ...)
+static void write_call(const char *text, long ret)
+{
+	write_line("K\t%ld\t%s", ret, text);
+}
+
+void check_observe(const char *file, int line, long long got, const long long *wanted, const char *fmt, ...)
 {
 	char label[256], numbers[TRAITS_COUNT * 22 + 1];
+	bool differs = false;
 	size_t len = 0;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(label, sizeof(label), fmt, ap);
 	va_end(ap);
-	for (unsigned i = 0; i < TRAITS_COUNT; i++)
+	for (unsigned i = 0; i < TRAITS_COUNT; i++) {
 		len += (size_t)snprintf(numbers + len, sizeof(numbers) - len, "\t%lld", wanted[i]);
+		differs |= got != wanted[i];
+	}
 	pthread_mutex_lock(&out_lock);
 	write_line("S\t%s\t%lld%s", label, got, numbers);
+	if (differs)
+		write_line("L\t%s:%d", file, line);
+	trace_take(differs ? write_call : NULL);
 	pthread_mutex_unlock(&out_lock);
 }
 
@@ -90,6 +113,17 @@ long check_load(const char *at)
 long check_store(char *at, int value)
 {
 	return as_number(touch(at, value), at, 0);
+}
+
+bool check_copy(void *to, const void *from, size_t len)
+{
+	volatile char *at = (volatile char *)(uintptr_t)from;
+
+	/* It is in one page or two. */
+	if (touch(at, -1).sig || touch(at + len - 1, -1).sig)
+		return false;
+	memcpy(to, from, len);
+	return true;
 }
 
 long check_residence(char *at, size_t pages)
@@ -193,13 +227,15 @@ static void run_case(const struct check_case *c)
 	write_line("C\t%s", c->id);
 	pid = fork();
 	if (pid == 0) {
-		touch_init();
+		trace_take(NULL);
 		alarm(CASE_SECONDS);
 		c->run();
 		_exit(0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		write_line("X\tfork: %s", strerror(errno));
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		write_line("X\tdid not end within %d seconds", CASE_SECONDS);
 	else if (WIFSIGNALED(status))
 		write_line("X\tdied by signal %d", WTERMSIG(status));
 	else if (WEXITSTATUS(status))
@@ -210,6 +246,7 @@ static void run_case(const struct check_case *c)
 int check_worker(char *const *ids, unsigned count, int fd, const char *literal, uint32_t more)
 {
 	out = fd;
+	touch_init();
 	look(literal, more);
 	write_line("T\t%u\t%u\t%u\t%u\t%u", target.types, target.spaces, target.private_mem, target.pre_fault, target.has);
 	for (unsigned i = 0; i < check_case_count; i++) {

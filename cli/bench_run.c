@@ -189,7 +189,7 @@ static char *run_program(struct run *run, enum bench_source source, char *const 
 		return NULL;
 	if (said) {
 		/* What programs say of the line is of no use here. */
-		if (!strncmp(said, "cannot go on, line ", 19) && strstr(said, ": "))
+		if (!strncmp(said, "cannot go on, ", 14) && strstr(said, ": "))
 			said = strstr(said, ": ") + 2;
 		return strdup(said);
 	}
