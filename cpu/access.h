@@ -307,6 +307,13 @@ void cpu_guarded(struct cpu *cpu, int (*fn)(struct cpu *));
 /* The same for a question: false when it did not return by itself; nothing is kept. */
 bool cpu_try(struct cpu *cpu, int (*fn)(struct cpu *));
 
+/* #GP outside CPL 0. */
+static inline void cpu_privileged(struct cpu *cpu)
+{
+	if (cpu->cpl)
+		cpu_raise(cpu, CPU_GP, 0);
+}
+
 /* exception.c: events */
 void cpu_deliver_exception(struct cpu *cpu);
 void cpu_raise_debug(struct cpu *cpu, u32 dr6) __attribute__((noreturn));

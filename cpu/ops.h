@@ -12,7 +12,7 @@
 #undef OP
 
 /* Beyond the table */
-cpu_op op_block_end, op_too_long, op_push_rm, op_muldiv;
+cpu_op op_block_end, op_too_long, op_push_rm, op_muldiv, op_rdtscp;
 cpu_op op_movbe, op_crc32, op_adx, op_invpcid, op_andn, op_bls, op_bzhi, op_bextr, op_pdep, op_mulx, op_shiftx, op_rorx;
 
 /* A quick handler for this very form, or NULL; may change the record to suit it: cpu/quick.c, cpu/alu.c. */
