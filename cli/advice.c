@@ -27,6 +27,12 @@ static const struct {
 	{ "ioctl-gmem",
 	  "A guest_memfd knows KVM_SET_MEMORY_ATTRIBUTES2 at most; slots and VM attributes are set on "
 	  "the VM's descriptor." },
+	{ "vm-guest-memfd",
+	  "Ask KVM_CAP_GUEST_MEMFD on the VM's descriptor; without it memory comes from userspace_addr alone, "
+	  "by KVM_SET_USER_MEMORY_REGION." },
+	{ "vm-attributes",
+	  "Ask KVM_CAP_MEMORY_ATTRIBUTES first. Where it is 0 and KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES is not, as by default "
+	  "from 7.4 on, the file keeps the attributes: KVM_SET_MEMORY_ATTRIBUTES2 on the guest_memfd, in offsets." },
 	{ "argument-read",
 	  "The structure must be readable in full, also behind the fields that are used: "
 	  "KVM_SET_USER_MEMORY_REGION2 reads 160 bytes." },
@@ -98,6 +104,8 @@ static const struct {
 	  "Ask KVM_HAS_DEVICE_ATTR on the vCPU first; the TSC's offset is the one attribute there is." },
 	{ "tsc-rate",
 	  "Leave the rate alone, or pass what KVM_GET_TSC_KHZ returned." },
+	{ "pre-fault-known",
+	  "Ask KVM_CAP_PRE_FAULT_MEMORY; without it the guest's first touches do the same." },
 	{ "pre-fault-range",
 	  "Align gpa and size to pages; the call ends when size has become 0." },
 	{ "pre-fault-slot",

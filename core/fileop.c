@@ -158,7 +158,7 @@ int core_mmap_check(const struct core_file *file, u64 len, int prot, int flags, 
 	if (prot & PROT_EXEC && profile->noexec_fs)
 		return core_refuse(err, RULE_MMAP_EXEC, 0, "prot", (u32)prot, PROT_READ | PROT_WRITE);
 	if (!profile->has_mmap)
-		return core_refuse(err, RULE_MMAP_SUPPORT, 0, "fd", 0, 0);
+		return core_refuse(err, RULE_MMAP_SUPPORT, 0, "known creation flags", 0, GUEST_MEMFD_FLAG_MMAP);
 	if (flags & MAP_GROWSDOWN)
 		return core_refuse(err, RULE_MMAP_GROWSDOWN, 0, "flags", (u32)flags, 0);
 	if (!(file->flags & GUEST_MEMFD_FLAG_MMAP))

@@ -77,15 +77,30 @@ static const struct ioctl_entry *find_entry(struct dev_object *obj, u32 cmd)
 	return NULL;
 }
 
-static enum core_rule_id unknown_rule(enum dev_kind kind, u32 cmd)
+/* What a request breaks that is in the table behind a shut gate, or (entry NULL) is in no table. */
+static enum core_rule_id unknown_rule(enum dev_kind kind, const struct ioctl_entry *entry)
 {
-	if (kind == DEV_SYSTEM)
-		return RULE_IOCTL_DEV;
-	if (kind == DEV_VCPU)
-		return RULE_IOCTL_VCPU;
-	if (kind == DEV_VM)
-		return RULE_IOCTL_VM;
-	return cmd == KVM_SET_MEMORY_ATTRIBUTES2 ? RULE_CONVERT_SWITCH : RULE_IOCTL_GMEM;
+	static const enum core_rule_id unknown[DEV_KINDS] = {
+		[DEV_SYSTEM] = RULE_IOCTL_DEV,
+		[DEV_VM] = RULE_IOCTL_VM,
+		[DEV_VCPU] = RULE_IOCTL_VCPU,
+		[DEV_GMEM] = RULE_IOCTL_GMEM,
+	};
+
+	switch (entry ? entry->gate : GATE_ALWAYS) {
+	case GATE_PRE_FAULT:
+		return RULE_PRE_FAULT_KNOWN;
+	case GATE_HAS_REGION2:
+	case GATE_HAS_GMEM:
+		return RULE_VM_GUEST_MEMFD;
+	case GATE_VM_ATTRIBUTES:
+		return RULE_VM_ATTRIBUTES;
+	case GATE_IN_PLACE:
+		return RULE_CONVERT_SWITCH;
+	case GATE_ALWAYS:
+		break;
+	}
+	return unknown[kind];
 }
 
 const char *dev_ioctl_name(u32 cmd)
@@ -129,7 +144,7 @@ static long handle(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *er
 	if (has_real && (!entry || entry->real == REAL_REAL))
 		return dev_real_pass(obj, cmd, arg);
 	if (!entry || !gate_open(entry->gate, obj))
-		return core_refuse(err, unknown_rule(obj->kind, cmd), 0, "command", cmd, 0);
+		return core_refuse(err, unknown_rule(obj->kind, entry), 0, "command", cmd, 0);
 	if (entry->copy && rt_copy_in(copy, arg, entry->copy) < 0)
 		return core_refuse(err, RULE_ARGUMENT_READ, 0, "argument", arg, entry->copy);
 	ret = entry->handler(obj, arg, copy, err);

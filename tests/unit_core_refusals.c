@@ -527,7 +527,7 @@ static void test_mapping(void)
 	world_fini(&w);
 
 	world_init(&w, "linux-6.12", -1, KVM_X86_SW_PROTECTED_VM, 16, 0);
-	refusal(core_mmap_check(&w.file, PG, PROT_EXEC, shared, 0, err), MMAP_SUPPORT, ENODEV, "fd", 0, 0);
+	refusal(core_mmap_check(&w.file, PG, PROT_EXEC, shared, 0, err), MMAP_SUPPORT, ENODEV, "known creation flags", 0, GUEST_MEMFD_FLAG_MMAP);
 	refusal(core_file_touch_check(&w.file, 4, err), HOST_PRIVATE, EFAULT, "offset", 4 * PG, 0);
 	refusal(core_file_populate_check(&w.file, (struct rt_pages){ 3, 1 }, err), MADVISE_POPULATE, EFAULT, "offset",
 		3 * PG, 16 * PG);

@@ -16,7 +16,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "device/device.h"
+#include "device/internal.h"
 #include "host/fd.h"
 #include "rt/user.h"
 #include "tests/tap.h"
@@ -104,6 +104,29 @@ static void test_file(void)
 	refusal(file, KVM_SET_MEMORY_ATTRIBUTES2, &convert, CONVERT_SWITCH, ENOTTY, "a conversion with the switch off");
 	close(file);
 	close(vm);
+}
+
+/* What is known to some kernels alone: the refusal says which, and not merely that the number is unknown. */
+static void test_gates(void)
+{
+	const struct dev_config before = dev_config;
+	int vm, cpu;
+
+	if (core_sys_init(&dev_config.sys, core_profile_find("linux-6.1"), &core_shape_mainline, 0, -1) < 0)
+		return;
+	vm = new_vm(0);
+	cpu = new_vcpu(vm);
+	refusal(vm, KVM_CREATE_GUEST_MEMFD, NULL, VM_GUEST_MEMFD, ENOTTY, "a file where the kernel has none");
+	refusal(vm, KVM_SET_USER_MEMORY_REGION2, NULL, VM_GUEST_MEMFD, ENOTTY, "a slot with one");
+	refusal(cpu, KVM_PRE_FAULT_MEMORY, NULL, PRE_FAULT_KNOWN, EINVAL, "pre-faulting before 6.11");
+	close(cpu);
+	close(vm);
+	if (core_sys_init(&dev_config.sys, core_profile_find("linux-7.4"), &core_shape_mainline, 0, -1) < 0)
+		return;
+	vm = new_vm(KVM_X86_SW_PROTECTED_VM);
+	refusal(vm, KVM_SET_MEMORY_ATTRIBUTES, NULL, VM_ATTRIBUTES, ENOTTY, "attributes of the VM with conversion in place");
+	close(vm);
+	dev_config = before;
 }
 
 static void test_vm(void)
@@ -422,6 +445,7 @@ int main(void)
 	kvm_fd = dev_open(O_RDWR | O_CLOEXEC);
 	test_system();
 	test_file();
+	test_gates();
 	test_vm();
 	test_answers();
 	test_no_irqchip();
