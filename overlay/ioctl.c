@@ -171,25 +171,6 @@ static long object_ioctl(int fd, u32 cmd, u64 arg, bool *served)
 	return ret;
 }
 
-#define UFFD_TYPE	   0xAA
-#define UFFDIO_REGISTER_   0xc020aa00U
-#define UFFDIO_UNREGISTER_ 0x8010aa01U
-
-/*
- * The program's own userfaultfd on a view: faults of a guest_memfd cannot be
- * registered, and what is not registered cannot be filled.  Every argument starts with
- * the address that it is about.
- */
-static bool userfaultfd_ioctl(u32 cmd, u64 arg, long *ret)
-{
-	u64 start;
-
-	if (rt_copy_in(&start, arg, sizeof(start)) < 0 || !host_view_overlaps((void *)start, 1))
-		return false;
-	*ret = cmd == UFFDIO_REGISTER_ || cmd == UFFDIO_UNREGISTER_ ? -EINVAL : -ENOENT;
-	return true;
-}
-
 #define FICLONE_      0x40049409U
 #define FICLONERANGE_ 0x4020940dU
 
@@ -212,8 +193,8 @@ static bool reflink_ioctl(int fd, u32 cmd, u64 arg, long *ret)
 
 static bool ioctl_about_views(int fd, u32 cmd, u64 arg, long *ret)
 {
-	if ((cmd >> 8 & 0xff) == UFFD_TYPE)
-		return userfaultfd_ioctl(cmd, arg, ret);
+	if (ov_is_userfault(cmd))
+		return ov_userfault_ioctl(fd, cmd, arg, ret);
 	return (cmd == FICLONE_ || cmd == FICLONERANGE_) && reflink_ioctl(fd, cmd, arg, ret);
 }
 

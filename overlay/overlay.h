@@ -97,6 +97,11 @@ void ov_critical_mask(u64 blocked); /* the program blocks these signals somewher
 /* True when fd is an object of ours, or hidden (EBADF); *ret is the answer to op. */
 bool ov_answered(int fd, enum core_fileop op, long *ret);
 
+/* overlay/userfault.c */
+bool ov_is_userfault(u32 cmd);
+/* True when a userfaultfd's request is about a view; *ret is the answer. */
+bool ov_userfault_ioctl(int fd, u32 cmd, u64 arg, long *ret);
+
 /* overlay/fdtab.c */
 /* The cached object of a descriptor, unverified; NULL costs one load. */
 struct dev_object *ov_fd_peek(int fd);

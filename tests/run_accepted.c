@@ -344,6 +344,25 @@ static void peer_signal(void)
 	drop_file(fd, ptr);
 }
 
+/* A pipe that holds a page by reference. */
+static void unseen_holder(void)
+{
+	int fd, pipe_fds[2];
+	char *ptr = new_file(&fd), byte = 0;
+	struct iovec page = { ptr, 1 };
+
+	*ptr = 'h';
+	if (pipe(pipe_fds) || vmsplice(pipe_fds[1], &page, 1, 0) != 1)
+		die("vmsplice");
+	is(set_attr2(fd, 0, PG, PRIVATE, NULL), 0, "unseen-holder: a page that a pipe holds becomes private");
+	is_private(ptr, "unseen-holder: the page");
+	is(read(pipe_fds[0], &byte, 1), 1, "unseen-holder: the pipe gives it all the same");
+	is(byte, 'h', "unseen-holder: with its content");
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	drop_file(fd, ptr);
+}
+
 static void kept_environment(void)
 {
 	FILE *f;
@@ -364,6 +383,7 @@ int main(int argc, char **argv)
 	is_eg = !strcmp(engine, "eg");
 	is_dp = !strcmp(engine, "dp");
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	unseen_holder();
 	blocked_signal();
 	mlock_swap();
 	skip(1, "guard-window: a race of the kernel with its own reclaim, which cannot be provoked at will");

@@ -7,6 +7,7 @@
  */
 #include <signal.h>
 #include <linux/mempolicy.h>
+#include <linux/userfaultfd.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -15,6 +16,9 @@
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC (1 << 15)
 #endif
 
 /* The number behind "name:" in a file of /proc, -1 if there is none. */
@@ -114,6 +118,17 @@ static void ignored_signal(void)
 	touch_init();
 }
 
+/* Asynchronous write protection asks nothing of the file that is mapped. */
+static void wp_async(char *ptr)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC };
+	struct uffdio_register reg = { .range = { (uintptr_t)ptr, PG }, .mode = UFFDIO_REGISTER_MODE_WP };
+	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1 /* UFFD_USER_MODE_ONLY */);
+
+	note("wp-async: can be registered: %d", ioctl(uffd, UFFDIO_API, &api) == 0 && ioctl(uffd, UFFDIO_REGISTER, &reg) == 0);
+	close(uffd);
+}
+
 int main(void)
 {
 	int kvm = kvm_open(), vm, fd;
@@ -129,6 +144,7 @@ int main(void)
 	guard_hole(fd);
 	policy(fd);
 	ignored_signal();
+	wp_async(ptr);
 	note("outside %d", fd);
 	if (read(0, &byte, 1) < 0)
 		return 1;
