@@ -138,39 +138,8 @@ long host_madvise_populate(void *addr, u64 len, int advice)
 	return ret == -EHWPOISON ? -EFAULT : ret;
 }
 
-/* Whether the kernel regards the page as mlocked: MADV_COLD does nothing, and not even that there. */
-static bool is_locked(u64 addr)
-{
-	return rt_syscall_raw(__NR_madvise, (long)addr, (long)RT_PAGE_SIZE, MADV_COLD, 0, 0, 0) == -EINVAL;
-}
-
-static int note_locked(u64 start, u64 end, bool lock)
-{
-	int ret = table_split(start);
-
-	if (!ret)
-		ret = table_split(end);
-	for (u64 at = table_find(start); !ret && at < host_table.count && host_table.views[at].start < end; at++) {
-		struct host_view *v = host_table.views + at;
-
-		if (!lock) {
-			table_set(v, v->prot, v->flags & ~(u32)VIEW_LOCKED);
-			continue;
-		}
-		if (!is_locked(v->start))
-			continue;
-		table_set(v, v->prot, v->flags | VIEW_LOCKED);
-		/* Guard markers cannot be installed in locked memory. */
-		if (host_engine != &host_engine_dp)
-			rt_syscall_raw(__NR_munlock, (long)v->start, (long)(v->end - v->start), 0, 0, 0, 0);
-	}
-	table_merge(end);
-	table_merge(start);
-	return ret;
-}
-
 /* The end of what is mapped from start on without a hole: MS_ASYNC stops there and does nothing else. */
-static u64 mapped_until(u64 start, u64 end)
+u64 mapped_until(u64 start, u64 end)
 {
 	u64 good = start, bad = end;
 
@@ -185,28 +154,6 @@ static u64 mapped_until(u64 start, u64 end)
 			good = middle;
 	}
 	return good;
-}
-
-long host_mlock(void *addr, u64 len, unsigned flags, bool lock)
-{
-	u64 start = rt_align_down((u64)addr, RT_PAGE_SIZE), end = rt_align_up((u64)addr + len, RT_PAGE_SIZE);
-	long ret, noted;
-
-	table_lock();
-	if (!lock)
-		ret = rt_syscall(__NR_munlock, addr, len);
-	else if (flags)
-		ret = rt_syscall(__NR_mlock2, addr, len, flags);
-	else
-		ret = rt_syscall(__NR_mlock, addr, len);
-	/* A failed mlock(2) leaves locked what it could not populate, munlock(2) what lies behind a hole. */
-	if (ret == -ENOMEM && !lock && end > start)
-		end = mapped_until(start, end);
-	noted = end > start ? note_locked(start, end, lock) : 0;
-	table_unlock();
-	if (ret == -EHWPOISON || ret == -EFAULT)
-		return -ENOMEM;
-	return ret ? ret : noted;
 }
 
 #define RESIDENCE_CHUNK 1024 /* pages asked at once */

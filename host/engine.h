@@ -55,6 +55,7 @@ enum host_view_flags {
 	VIEW_DONTFORK = 1 << 1, /* MADV_DONTFORK by the program */
 	VIEW_BROKEN = 1 << 2,	/* HOST-4: PROT_NONE whatever prot says */
 	VIEW_STALE = 1 << 3,	/* in a forked child: not yet mapped anew */
+	VIEW_SEALED = 1 << 4,	/* mseal(2)ed as far as the program can tell */
 };
 
 struct host_view {
@@ -136,6 +137,13 @@ int table_reserve(u64 n);
 void table_insert(const struct host_view *v);
 /* Cut at addr if it lies inside a view. */
 int table_split(u64 addr);
+/* -EPERM when one of the views in [start, end) is sealed. */
+int table_sealed(u64 start, u64 end);
+/* The end of what is mapped from start on without a hole. */
+u64 mapped_until(u64 start, u64 end);
+/* A view that has just been mapped: locked when it shall be, or all are. */
+void host_lock_new(void *addr, u64 len, bool lock);
+void host_lock_forked(void);
 /* Drop all views within [start, end); nothing crosses its edges. */
 void table_remove(u64 start, u64 end);
 /* Lock-free: copies the view at addr. Bracket by table_read_enter/exit to use its file. */

@@ -140,6 +140,7 @@ int host_fork_child(void)
 
 	host_table.lock = (struct rt_lock)RT_LOCK_INIT;
 	host_table.readers = 0;
+	host_lock_forked();
 	ret = reserve_places();
 	/* What the engine holds, an inherited userfaultfd, acts on the parent's memory. */
 	host_engine->fini();

@@ -40,11 +40,15 @@ static struct window *find(struct host_guest *guest, u64 number)
 
 static u8 *map_window(struct host_file *file, u64 number, u64 len)
 {
-	long ret = rt_mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file->backing,
-			   number << WINDOW_SHIFT);
+	/* PROT_NONE: mlockall(MCL_FUTURE) would fill it, and the file with it. */
+	long ret = rt_mmap(NULL, len, PROT_NONE, MAP_SHARED | MAP_NORESERVE, file->backing, number << WINDOW_SHIFT);
 
 	if (rt_is_err(ret))
 		return NULL;
+	if (rt_syscall_raw(__NR_mprotect, ret, (long)len, PROT_READ | PROT_WRITE, 0, 0, 0)) {
+		rt_munmap((void *)ret, len);
+		return NULL;
+	}
 	rt_syscall_raw(__NR_madvise, ret, (long)len, MADV_DONTFORK, 0, 0, 0);
 	rt_syscall_raw(__NR_madvise, ret, (long)len, MADV_DONTDUMP, 0, 0, 0);
 	return (u8 *)ret;

@@ -156,7 +156,14 @@ bool host_view_overlaps(const void *addr, u64 len);
 long host_munmap(void *addr, u64 len);
 long host_mprotect(void *addr, u64 len, int prot, int pkey /* -1: mprotect(2) */);
 long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr);
+/* shmat(2) with SHM_REMAP, of a segment of len bytes. */
+long host_shmat_over(int id, void *addr, int flags, u64 len);
 long host_mmap_over(void *addr, u64 len, int prot, int flags, int fd, u64 off); /* any MAP_FIXED mapping over views */
+/* mlockall(2): flags; views made from then on are locked where MCL_FUTURE says so, until host_munlockall(). */
+long host_mlockall(int flags);
+long host_munlockall(void);
+/* mseal(2), kept here: engines must go on changing what the program must not. */
+long host_mseal(void *addr, u64 len);
 long host_mlock(void *addr, u64 len, unsigned flags, bool lock);
 long host_mincore(void *addr, u64 len, u8 *vec);
 /* After an mbind(2) of the range that the kernel has accepted. */

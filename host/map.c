@@ -85,7 +85,9 @@ long view_map_locked(struct host_file *file, u64 addr, u64 len, int prot, int fl
 	if (ret)
 		return ret;
 	if (flags & MAP_FIXED) {
-		ret = table_split(addr);
+		ret = table_sealed(addr, addr + len);
+		if (!ret)
+			ret = table_split(addr);
 		if (!ret)
 			ret = table_split(addr + len);
 		if (ret)
@@ -137,9 +139,8 @@ long host_view_map(struct host_file *file, void *addr, u64 len, int prot, int fl
 	if (rt_is_err(ret))
 		return ret;
 	/* As the kernel does, whatever can be populated is, and failing is no error. */
-	if (flags & MAP_LOCKED)
-		host_mlock((void *)ret, length, 0, true);
-	else if ((flags & MAP_POPULATE) && !(flags & MAP_NONBLOCK) && prot != PROT_NONE)
+	host_lock_new((void *)ret, length, flags & MAP_LOCKED);
+	if (!(flags & MAP_LOCKED) && (flags & MAP_POPULATE) && !(flags & MAP_NONBLOCK) && prot != PROT_NONE)
 		host_madvise_populate((void *)ret, length, prot & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	return ret;
 }
@@ -147,8 +148,10 @@ long host_view_map(struct host_file *file, void *addr, u64 len, int prot, int fl
 long view_unmap_locked(u64 addr, u64 len)
 {
 	u64 end = addr + len;
-	long ret = table_split(addr);
+	long ret = table_sealed(addr, end);
 
+	if (!ret)
+		ret = table_split(addr);
 	if (!ret)
 		ret = table_split(end);
 	if (!ret)
@@ -171,21 +174,39 @@ long host_munmap(void *addr, u64 len)
 	return ret;
 }
 
-long host_mmap_over(void *addr, u64 len, int prot, int flags, int fd, u64 off)
+/* Whatever the kernel puts in the place of views: they are gone when it has. */
+static long replace(u64 start, u64 length, long nr, long a, long b, long c, long d, long e, long f)
 {
-	u64 start = (u64)addr, length = rt_align_up(len, RT_PAGE_SIZE);
 	long ret;
 
-	if (!rt_page_aligned(start) || !length || rt_add_wraps(start, length))
-		return rt_mmap(addr, len, prot, flags, fd, off);
 	table_lock();
-	ret = table_split(start);
+	ret = table_sealed(start, start + length);
+	if (!ret)
+		ret = table_split(start);
 	if (!ret)
 		ret = table_split(start + length);
 	if (!ret)
-		ret = rt_mmap(addr, len, prot, flags, fd, off);
+		ret = rt_syscall_raw(nr, a, b, c, d, e, f);
 	if (!rt_is_err(ret))
 		table_remove(start, start + length);
 	table_unlock();
 	return ret;
+}
+
+long host_mmap_over(void *addr, u64 len, int prot, int flags, int fd, u64 off)
+{
+	u64 start = (u64)addr, length = rt_align_up(len, RT_PAGE_SIZE);
+
+	if (!rt_page_aligned(start) || !length || rt_add_wraps(start, length))
+		return rt_mmap(addr, len, prot, flags, fd, off);
+	return replace(start, length, __NR_mmap, (long)start, (long)len, prot, flags, fd, (long)off);
+}
+
+long host_shmat_over(int id, void *addr, int flags, u64 len)
+{
+	u64 start = (u64)addr, length = rt_align_up(len, RT_PAGE_SIZE);
+
+	if (!rt_page_aligned(start) || !length || rt_add_wraps(start, length))
+		return rt_syscall(__NR_shmat, id, addr, flags);
+	return replace(start, length, __NR_shmat, id, (long)start, flags, 0, 0, 0);
 }

@@ -29,6 +29,8 @@ static long protect_view(u64 start, u64 end, int prot, int pkey)
 	struct host_view *v;
 	long ret;
 
+	if (table_sealed(start, end))
+		return -EPERM;
 	/* A guest_memfd lies on a file system without execution: such a mapping can never become executable. */
 	if (prot & PROT_EXEC)
 		return -EACCES;
@@ -167,6 +169,9 @@ static long remap_locked(u64 old, u64 old_len, u64 new_len, int flags, u64 new_a
 	struct host_view *v;
 	long ret;
 
+	/* Before anything goes, also for a duplicate. */
+	if (view_holding(old, 1) && table_sealed(old, old + 1))
+		return -EPERM;
 	if (old_len >= new_len && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
 		return shrink(old, old_len, new_len, flags);
 	if (flags & MREMAP_FIXED) {
@@ -241,5 +246,48 @@ long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 	/* Locked memory that has grown is populated as far as that goes. */
 	if (advice)
 		host_madvise_populate((void *)((u64)ret + old_size), new_size - old_size, advice);
+	return ret;
+}
+
+int table_sealed(u64 start, u64 end)
+{
+	for (u64 at = table_find(start); at < host_table.count && host_table.views[at].start < end; at++)
+		if (host_table.views[at].flags & VIEW_SEALED)
+			return -EPERM;
+	return 0;
+}
+
+/* What is not ours gets the kernel's own seal. */
+static long seal_foreign(u64 start, u64 end)
+{
+	return start < end ? rt_syscall(GMEM_NR_MSEAL, start, end - start, 0) : 0;
+}
+
+long host_mseal(void *addr, u64 len)
+{
+	u64 start = (u64)addr, end = start + rt_align_up(len, RT_PAGE_SIZE), done = start;
+	long ret = 0;
+
+	table_lock();
+	/* Nothing is sealed where anything is missing. */
+	if (mapped_until(start, end) != end)
+		ret = -ENOMEM;
+	if (!ret)
+		ret = table_split(start);
+	if (!ret)
+		ret = table_split(end);
+	for (u64 at = table_find(start); !ret && at < host_table.count && host_table.views[at].start < end; at++) {
+		struct host_view *v = host_table.views + at;
+
+		ret = seal_foreign(done, v->start);
+		if (!ret)
+			table_set(v, v->prot, v->flags | VIEW_SEALED);
+		done = v->end;
+	}
+	if (!ret)
+		ret = seal_foreign(done, end);
+	table_merge(end);
+	table_merge(start);
+	table_unlock();
 	return ret;
 }

@@ -2,11 +2,14 @@
 /*
  * overlay/mem.c - mappings: mmap(2) of a guest_memfd, and what is done to ranges with views in them
  */
+#include <linux/ipc.h>
 #include <linux/mman.h>
+#include <linux/shm.h>
 
 #include "device/vcpu.h"
 #include "host/fd.h"
 #include "overlay/overlay.h"
+#include "uapi/mm.h"
 
 /* The pages are the descriptor's own; of the dirty ring no private copy may be made, nor code. */
 static long map_vcpu(struct dev_vcpu *v, void *addr, u64 len, int prot, int flags, int fd, s64 off)
@@ -122,28 +125,110 @@ int ov_munmap(void *addr, u64 len)
 	return (int)ov_ret(ret);
 }
 
-void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
+static bool concerns_views(char *old, u64 old_len, u64 new_len, int flags, char *to)
+{
+	return host_view_overlaps(old, old_len ? old_len : 1) || ((flags & MREMAP_FIXED) && host_view_overlaps(to, new_len));
+}
+
+static long remap_one(char *old, u64 old_len, u64 new_len, int flags, char *to)
 {
 	struct host_piece piece;
-	struct ov_guard guard;
 	bool has_file;
 	long ret;
 
-	if (!host_view_overlaps(old, old_len ? old_len : 1) &&
-	    !((flags & MREMAP_FIXED) && host_view_overlaps(new_addr, new_len)))
+	if (!concerns_views(old, old_len, new_len, flags, to))
+		return ov_raw(__NR_mremap, old, old_len, new_len, flags, to);
+	/* The new view is made from the states: no conversion, of any process, may be under way. */
+	has_file = host_view_next(old, old + (old_len ? old_len : 1), &piece);
+	ret = has_file ? host_file_lock(piece.file) : 0;
+	if (!ret) {
+		ret = host_mremap(old, old_len, new_len, flags, to);
+		if (has_file)
+			host_file_unlock(piece.file);
+	}
+	return ret;
+}
+
+/* A move to a fixed place that keeps the size may be one of several mappings (Linux 6.17). */
+static bool moves_several(char *old, u64 old_len, u64 new_len, int flags, char *to)
+{
+	const int known = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+	u64 from = (u64)(uintptr_t)old, place = (u64)(uintptr_t)to;
+	struct host_piece piece;
+
+	if ((flags & ~known) || !(flags & MREMAP_FIXED) || !(flags & MREMAP_MAYMOVE) || !rt_page_aligned(from | place) ||
+	    !old_len || old_len != new_len || rt_add_wraps(from, old_len) || rt_add_wraps(place, old_len) ||
+	    (from < place + old_len && place < from + old_len))
+		return false;
+	return host_view_next(old, old + old_len, &piece) && (piece.addr != old || piece.len != old_len);
+}
+
+/*
+ * Mapping by mapping, gaps kept as they are, none at the start; what has moved before an error stays moved.
+ * What is not ours goes in one call where the kernel can do that, and else page by page.
+ */
+static long remap_several(char *old, u64 len, int flags, char *to)
+{
+	struct host_piece piece;
+	u64 n;
+	long ret;
+
+	for (u64 done = 0; done < len; done += n) {
+		bool found = host_view_next(old + done, old + len, &piece), view = found && piece.addr == old + done;
+
+		n = view ? piece.len : (found ? (u64)(piece.addr - old) : len) - done;
+		ret = remap_one(old + done, n, n, flags, to + done);
+		if (ret == -EFAULT && !view) {
+			n = RT_PAGE_SIZE;
+			ret = remap_one(old + done, n, n, flags, to + done);
+			if (ret == -EFAULT && done)
+				continue;
+		}
+		if (rt_is_err(ret))
+			return ret;
+	}
+	return (long)(uintptr_t)to;
+}
+
+void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
+{
+	u64 old_size = rt_align_up(old_len, RT_PAGE_SIZE), new_size = rt_align_up(new_len, RT_PAGE_SIZE);
+	struct ov_guard guard;
+	long ret;
+
+	if (!concerns_views(old, old_len, new_len, flags, new_addr))
 		return (void *)ov_ret(ov_raw(__NR_mremap, old, old_len, new_len, flags, new_addr));
 	ret = ov_filter_says(-EINVAL, __NR_mremap, 0, 0, 0, flags);
 	if (ret)
 		return (void *)ov_ret(ret);
 	ov_enter_hot(&guard);
-	/* The new view is made from the states: no conversion, of any process, may be under way. */
-	has_file = host_view_next(old, (char *)old + (old_len ? old_len : 1), &piece);
-	ret = has_file ? host_file_lock(piece.file) : 0;
-	if (!ret) {
-		ret = host_mremap(old, old_len, new_len, flags, new_addr);
-		if (has_file)
-			host_file_unlock(piece.file);
-	}
+	if (moves_several(old, old_size, new_size, flags, new_addr))
+		ret = remap_several(old, old_size, flags, new_addr);
+	else
+		ret = remap_one(old, old_len, new_len, flags, new_addr);
+	dev_reap();
+	ov_leave(&guard);
+	return (void *)ov_ret(ret);
+}
+
+#define SHM_RND_   020000
+#define SHM_REMAP_ 040000
+
+/* SHM_REMAP puts a segment in the place of whatever is there. */
+void *ov_shmat(int id, const void *addr, int flags)
+{
+	u64 start = (u64)(uintptr_t)addr;
+	struct shmid64_ds segment;
+	struct ov_guard guard;
+	long ret;
+
+	if (flags & SHM_RND_)
+		start = rt_align_down(start, RT_PAGE_SIZE);
+	if (!(flags & SHM_REMAP_) || ov_raw(__NR_shmctl, id, IPC_STAT, &segment) < 0 ||
+	    !host_view_overlaps((void *)start, segment.shm_segsz))
+		return (void *)ov_ret(ov_raw(__NR_shmat, id, addr, flags));
+	ov_enter_hot(&guard);
+	ret = host_shmat_over(id, (void *)start, flags, segment.shm_segsz);
 	dev_reap();
 	ov_leave(&guard);
 	return (void *)ov_ret(ret);
@@ -289,6 +374,49 @@ int ov_munlock(void *addr, u64 len)
 	if (!host_view_overlaps(addr, len))
 		return (int)ov_ret(ov_raw(__NR_munlock, addr, len));
 	return (int)ov_ret(lock_range(addr, len, 0, false));
+}
+
+int ov_mlockall(int flags)
+{
+	struct ov_guard guard;
+	long ret = ov_filter_says(-EINVAL, __NR_mlockall, 0);
+
+	if (!ov_config.active || ret)
+		return (int)ov_ret(ret ? ret : ov_raw(__NR_mlockall, flags));
+	ov_enter_hot(&guard);
+	ret = host_mlockall(flags);
+	ov_leave(&guard);
+	return (int)ov_ret(ret);
+}
+
+int ov_munlockall(void)
+{
+	struct ov_guard guard;
+	/* Nothing harmless could ask a filter: it sees the call itself, once more. */
+	long ret = !ov_config.active || ov_filtered ? ov_raw(__NR_munlockall) : 0;
+
+	if (ret || !ov_config.active)
+		return (int)ov_ret(ret);
+	ov_enter_hot(&guard);
+	ret = host_munlockall();
+	ov_leave(&guard);
+	return (int)ov_ret(ret);
+}
+
+int ov_mseal(void *addr, u64 len, u64 flags)
+{
+	struct ov_guard guard;
+	/* Whether there is such a call, its flags and the address are the kernel's to judge, on nothing. */
+	long ret = host_view_overlaps(addr, len) && !rt_add_wraps((u64)(uintptr_t)addr, len + RT_PAGE_SIZE) ?
+			   ov_raw(GMEM_NR_MSEAL, addr, 0, flags) :
+			   ov_raw(GMEM_NR_MSEAL, addr, len, flags);
+
+	if (ret || !host_view_overlaps(addr, len))
+		return (int)ov_ret(ret);
+	ov_enter_hot(&guard);
+	ret = host_mseal(addr, len);
+	ov_leave(&guard);
+	return (int)ov_ret(ret);
 }
 
 static long sync_native(void *addr, u64 len, int flags)

@@ -6,6 +6,7 @@
  * for the program as it stands.
  */
 #include "overlay/overlay.h"
+#include "uapi/mm.h"
 #include "overlay/wrappers.h"
 
 static long by_number(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, bool *handled)
@@ -28,6 +29,8 @@ static long by_number(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, bool *h
 		return ov_munmap((void *)a, b);
 	case __NR_mremap:
 		return (long)ov_mremap((void *)a, b, c, (int)d, (void *)e);
+	case __NR_shmat:
+		return (long)ov_shmat((int)a, (const void *)b, (int)c);
 	case __NR_remap_file_pages:
 		return ov_remap_file_pages((void *)a, b, (int)c, d, (int)e);
 	case __NR_mlock:
@@ -36,6 +39,12 @@ static long by_number(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, bool *h
 		return ov_mlock2((void *)a, b, (unsigned)c);
 	case __NR_munlock:
 		return ov_munlock((void *)a, b);
+	case __NR_mlockall:
+		return ov_mlockall((int)a);
+	case __NR_munlockall:
+		return ov_munlockall();
+	case GMEM_NR_MSEAL:
+		return ov_mseal((void *)a, b, c);
 	case __NR_mincore:
 		return ov_mincore((void *)a, b, (u8 *)c);
 	case __NR_msync:

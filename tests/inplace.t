@@ -10,7 +10,7 @@ for engine in dp eg remap; do
 		skip "engine $engine: $(tail -n 1 "$work/why")"
 		continue
 	fi
-	for program in order pages life race pin; do
+	for program in order pages life race pin locks; do
 		run_tap "$program, $engine" \
 			"$gmem" run --profile linux-7.4 --engine $engine -- "$build/tests/run_inplace_$program"
 	done

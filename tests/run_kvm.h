@@ -55,6 +55,18 @@ static UNUSED __attribute__((format(printf, 1, 2))) void note(const char *fmt, .
 	fflush(stdout);
 }
 
+/* Memory where nobody maps anything unasked: what is unmapped behind it stays so. */
+static UNUSED char *map_apart(size_t len)
+{
+	static char *place = (char *)0x200000000000;
+	char *ptr = mmap(place, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	if (ptr == MAP_FAILED)
+		die("mmap");
+	place += len + GiB;
+	return ptr;
+}
+
 static UNUSED void group(const char *name)
 {
 	printf("== %s\n", name);

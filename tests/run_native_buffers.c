@@ -39,7 +39,7 @@ enum { BEFORE = 0, PRIV = 1, AFTER = 2, ALONE = 3, PRIV2 = 4, END = 6 };
 
 static char *layout(bool converted)
 {
-	char *base = map_anon((END + 1) * PG);
+	char *base = map_apart((END + 1) * PG);
 
 	munmap(base + END * PG, PG);
 	shared_fd = gmem_new(vm, END * PG, SHAREABLE);

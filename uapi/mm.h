@@ -37,6 +37,8 @@ struct gmem_uffdio_poison {
 
 _Static_assert(sizeof(struct gmem_uffdio_poison) == 32, "as in the kernel's ABI");
 
+#define GMEM_NR_MSEAL 462 /* Linux 6.10 */
+
 /* cachestat, Linux 6.5: its range is an offset and a length. */
 #define GMEM_NR_CACHESTAT 451
 
