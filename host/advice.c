@@ -79,6 +79,7 @@ static int drop(struct host_view *v, u64 start, u64 end, int advice)
 		if (!host_transition_bars(v->file->control, run))
 			host_zap(view_addr(v, run.first), run.count << RT_PAGE_SHIFT);
 	}
+	host_poison_deny(v->file, pages);
 	return 0;
 }
 

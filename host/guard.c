@@ -109,6 +109,7 @@ static int guard_apply(struct host_view *v, struct rt_pages pages, int advice)
 		if (advice != MADV_GUARD_REMOVE || !host_transition_bars(v->file->control, run))
 			ret = (int)rt_madvise((void *)view_addr(v, run.first), run.count << RT_PAGE_SHIFT, advice);
 	}
+	host_poison_deny(v->file, pages);
 	return ret;
 }
 

@@ -9,6 +9,7 @@
 #include <linux/mman.h>
 
 #include "host/engine.h"
+#include "host/peer.h"
 #include "uapi/mm.h"
 
 #ifndef MREMAP_DONTUNMAP
@@ -205,7 +206,7 @@ long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 {
 	u64 from = (u64)old, to = (u64)new_addr, old_size = rt_align_up(old_len, RT_PAGE_SIZE);
 	u64 new_size = rt_align_up(new_len, RT_PAGE_SIZE);
-	const struct host_view *grown;
+	const struct host_view *grown, *v;
 	int advice = 0;
 	u8 resident;
 	long ret;
@@ -239,6 +240,9 @@ long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 	}
 	table_lock();
 	ret = remap_locked(from, old_size, new_size, flags, to);
+	v = rt_is_err(ret) ? NULL : view_holding((u64)ret, 1);
+	if (v)
+		host_poison_deny(v->file, (struct rt_pages){ 0, v->file->size >> RT_PAGE_SHIFT });
 	grown = new_size > old_size && !rt_is_err(ret) ? view_holding((u64)ret + old_size, new_size - old_size) : NULL;
 	if (grown && (grown->flags & VIEW_LOCKED) && grown->prot)
 		advice = grown->prot & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;

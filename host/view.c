@@ -130,9 +130,13 @@ static int copy_bits(struct host_view *part, const struct host_view *whole)
 int table_split(u64 addr)
 {
 	u64 at = table_find(addr);
-	struct host_view *v = host_table.views + at, head, tail;
+	struct host_view *v, head, tail;
 
-	if (at == host_table.count || v->start >= addr)
+	/* There may not even be a table. */
+	if (at == host_table.count)
+		return 0;
+	v = host_table.views + at;
+	if (v->start >= addr)
 		return 0;
 	if (table_reserve(1))
 		return -ENOMEM;

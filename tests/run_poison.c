@@ -20,6 +20,25 @@ static void is_poisoned(char *at, const char *what)
 	ok(r.addr == (uintptr_t)at, "%s: the address", what);
 }
 
+/* What takes page table entries away, or mappings elsewhere, repairs nothing; ptr is as before in the end. */
+static void moved(char *ptr, char *other)
+{
+	char *place = mmap(NULL, PAGES * PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	is(madvise(ptr, PAGES * PG, MADV_DONTNEED), 0, "drop all entries");
+	is_poisoned(ptr + PG, "they do not come back well");
+	is(ptr[0], 'A', "its neighbour does");
+	/* A kernel without guards answers EINVAL to both. */
+	if (madvise(ptr, 2 * PG, 102 /* MADV_GUARD_INSTALL */) == 0)
+		madvise(ptr, 2 * PG, 103 /* MADV_GUARD_REMOVE */);
+	is_poisoned(ptr + PG, "guards that came and went");
+	ok(mremap(ptr, PAGES * PG, PAGES * PG, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place, "move the mapping");
+	is_poisoned(place + PG, "moved");
+	ok(mremap(place, PAGES * PG, PAGES * PG, MREMAP_MAYMOVE | MREMAP_FIXED, ptr) == ptr, "and back");
+	is_poisoned(ptr + PG, "moved back");
+	is_poisoned(other + PG, "the other mapping");
+}
+
 static void struck(int fd, char *ptr)
 {
 	char byte = 'x', *other;
@@ -38,6 +57,7 @@ static void struck(int fd, char *ptr)
 	is(set_attr2(fd, 0, PAGES * PG, SHARED, NULL), 0, "and back");
 	is_poisoned(ptr + PG, "conversion does not repair");
 	is(ptr[0], 'A', "its neighbour is shared again");
+	moved(ptr, other);
 	is(fallocate(fd, 3, PG, PG), 0, "punch the page");
 	is(other[PG], 0, "a fresh page");
 	munmap(other, PAGES * PG);
