@@ -25,7 +25,8 @@ COMMON := -std=gnu11 -I. $(WARN) -MMD -MP
 # Whatever CFLAGS say: what runs inside somebody else's process stands on its own.
 FREESTANDING := -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE \
 	-fno-asynchronous-unwind-tables -fno-builtin -fcf-protection=none
-HOSTED := -DRT_HOSTED -DRT_FAULTS -D_GNU_SOURCE $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+HOSTED := -DRT_HOSTED -DRT_FAULTS -D_GNU_SOURCE $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
+	$(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined)
 
 PURE := rt core cpu host device
 PARTS := $(PURE) overlay

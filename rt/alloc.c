@@ -20,6 +20,24 @@
 #define CLASS_FIRST 5 /* 32 bytes */
 #define CLASS_LAST  15 /* 32 KiB */
 
+/* In tests under the address sanitizer what is not handed out cannot be touched, but for the free lists' links. */
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+#ifdef HAS_ASAN
+void __asan_poison_memory_region(void const volatile *addr, size_t size);
+void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
+#define POISON(ptr, from, to) __asan_poison_memory_region((char *)(ptr) + (from), (to) - (from))
+#define UNPOISON(ptr, size)   __asan_unpoison_memory_region(ptr, size)
+#else
+#define POISON(ptr, from, to) ((void)(ptr))
+#define UNPOISON(ptr, size)   ((void)(ptr))
+#endif
+
 struct free_block {
 	struct free_block *next;
 };
@@ -56,6 +74,7 @@ static bool refill(unsigned c)
 
 		block->next = free_lists[c];
 		free_lists[c] = block;
+		POISON(block, sizeof(*block), 1UL << c);
 	}
 	return true;
 }
@@ -70,9 +89,17 @@ static void *alloc_small(unsigned c)
 		free_lists[c] = block->next;
 	}
 	rt_unlock(&alloc_lock);
-	if (block)
+	if (block) {
+		UNPOISON(block, 1UL << c);
 		memset(block, 0, 1UL << c);
+	}
 	return block;
+}
+
+/* What is set aside for a block of that size. */
+static size_t room_of(size_t size)
+{
+	return size > (1UL << CLASS_LAST) ? rt_align_up(size, RT_PAGE_SIZE) : 1UL << class_of(size);
 }
 
 void *rt_alloc(size_t size)
@@ -82,11 +109,13 @@ void *rt_alloc(size_t size)
 	if (rt_fault_now())
 		return NULL;
 	if (size > (1UL << CLASS_LAST))
-		ptr = map_pages(rt_align_up(size, RT_PAGE_SIZE));
+		ptr = map_pages(room_of(size));
 	else
 		ptr = alloc_small(class_of(size));
-	if (ptr)
-		live_bytes += size;
+	if (!ptr)
+		return NULL;
+	POISON(ptr, size, room_of(size));
+	live_bytes += size;
 	return ptr;
 }
 
@@ -98,9 +127,12 @@ void rt_free(void *ptr, size_t size)
 		return;
 	live_bytes -= size;
 	if (size > (1UL << CLASS_LAST)) {
-		rt_munmap(ptr, rt_align_up(size, RT_PAGE_SIZE));
+		UNPOISON(ptr, room_of(size));
+		rt_munmap(ptr, room_of(size));
 		return;
 	}
+	UNPOISON(ptr, sizeof(*block));
+	POISON(ptr, sizeof(*block), room_of(size));
 	rt_lock(&alloc_lock);
 	block->next = free_lists[class_of(size)];
 	free_lists[class_of(size)] = block;

@@ -23,10 +23,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "device/device.h"
 #include "host/engine.h"
-#include "host/fd.h"
 #include "rt/user.h"
+#include "tests/device_call.h"
 #include "tests/tap.h"
 
 #define PG	 4096ULL
@@ -281,20 +280,13 @@ static bool complain(const char *what, long got, long want)
 /* The call on whatever fd stands for; the structure lies at the edge of a mapping and is compared afterwards. */
 static long make_call(int fd, u32 cmd, void *arg, size_t size, u64 by_value)
 {
-	struct core_err err = { .rule = RULE_NONE };
-	struct host_ident id;
-	struct dev_object *obj;
+	struct core_err err;
 	char before[256];
 	long ret;
 
-	if (host_ident_of(fd, &id) || !(obj = dev_find(id))) {
-		complain("object not found", fd, 0);
-		return 0;
-	}
 	if (arg)
 		memcpy(before, arg, size);
-	ret = dev_ioctl(obj, cmd, arg ? (u64)(uintptr_t)arg : by_value, &err);
-	dev_put(obj);
+	ret = device_request(fd, cmd, arg ? (u64)(uintptr_t)arg : by_value, &err);
 	calls_made++;
 	if (arg && memcmp(before, arg, size))
 		complain("argument changed", (long)cmd, 0);
@@ -477,12 +469,11 @@ static void do_nonsense(void)
 static void compare_pages(void)
 {
 	for (int f = 0; f < NR_FILES; f++) {
-		struct host_ident id;
-		struct dev_object *obj;
+		struct dev_object *obj = files[f].fd < 0 ? NULL : device_object(files[f].fd);
 
 		if (files[f].fd < 0)
 			continue;
-		if (host_ident_of(files[f].fd, &id) || !(obj = dev_find(id))) {
+		if (!obj) {
 			complain("a file was lost", f, 0);
 			return;
 		}

@@ -19,13 +19,11 @@ static struct model_view views[NR_VIEWS];
 /* The object of a file, with a reference. */
 static struct dev_gmem *gmem_of(int f)
 {
-	struct host_ident id;
-	struct dev_object *obj;
+	struct dev_object *obj = device_object(files[f].fd);
 
-	if (!host_ident_of(files[f].fd, &id) && (obj = dev_find(id)))
-		return (struct dev_gmem *)obj;
-	complain("a file was lost", f, 0);
-	return NULL;
+	if (!obj)
+		complain("a file was lost", f, 0);
+	return (struct dev_gmem *)obj;
 }
 
 static void drop_view(struct model_view *v, u64 first, u64 pages)

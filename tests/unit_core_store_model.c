@@ -2,7 +2,7 @@
 /*
  * tests/unit_core_store_model.c - the page state store against a byte array: fixed sequences, and all that the window holds
  *
- * fuzz_store.c asks the store only; here the entries below the answers are compared too, so that a GiB or
+ * harness_store.c asks the store only; here the entries below the answers are compared too, so that a GiB or
  * region that stays mixed for ever, a sum that lags or a flip too many is a failure although each page is right.
  */
 #include <string.h>

@@ -16,11 +16,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "device/device.h"
-#include "host/fd.h"
 #include "rt/alloc.h"
 #include "rt/syscall.h"
 #include "rt/user.h"
+#include "tests/device_call.h"
 #include "tests/tap.h"
 
 #define PG	  4096UL
@@ -46,26 +45,11 @@ static void on_fault(int sig, siginfo_t *info, void *ctx)
 	((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;
 }
 
-/* --- requests as the overlay makes them --------------------------------------------- */
-
-static long request(int fd, u32 cmd, void *arg)
-{
-	struct core_err err = { .rule = RULE_NONE };
-	struct host_ident id;
-	struct dev_object *obj;
-	long ret;
-
-	if (host_ident_of(fd, &id) || !(obj = dev_find(id)))
-		return -EBADF;
-	ret = dev_ioctl(obj, cmd, (u64)(uintptr_t)arg, &err);
-	dev_put(obj);
-	return ret;
-}
+/* --- requests ----------------------------------------------------------------------- */
 
 static struct dev_gmem *file(void)
 {
-	struct host_ident id;
-	struct dev_object *obj = host_ident_of(file_fd, &id) ? NULL : dev_find(id);
+	struct dev_object *obj = device_object(file_fd);
 
 	if (!obj) {
 		printf("Bail out! the file was lost\n");
@@ -77,7 +61,7 @@ static struct dev_gmem *file(void)
 
 static long create_vm(void)
 {
-	return made_fd = (int)request(kvm_fd, KVM_CREATE_VM, (void *)1);
+	return made_fd = (int)device_call(kvm_fd, KVM_CREATE_VM, (void *)1);
 }
 
 static long create_file(void)
@@ -85,7 +69,7 @@ static long create_file(void)
 	struct kvm_create_guest_memfd arg = { .size = PAGES * PG,
 					      .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED };
 
-	return made_fd = (int)request(vm_fd, KVM_CREATE_GUEST_MEMFD, &arg);
+	return made_fd = (int)device_call(vm_fd, KVM_CREATE_GUEST_MEMFD, &arg);
 }
 
 static void close_made(void)
@@ -103,7 +87,7 @@ static long create_vcpu(void)
 
 	if (vm < 0)
 		return vm;
-	vcpu_fd = (int)request((int)vm, KVM_CREATE_VCPU, (void *)0);
+	vcpu_fd = (int)device_call((int)vm, KVM_CREATE_VCPU, (void *)0);
 	if (vcpu_fd < 0)
 		close_made();
 	return vcpu_fd;
@@ -120,7 +104,7 @@ static long convert(u64 first, u64 count, bool to_private)
 	struct kvm_memory_attributes2 arg = { .offset = first * PG,
 					      .size = count * PG,
 					      .attributes = to_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0 };
-	long ret = request(file_fd, KVM_SET_MEMORY_ATTRIBUTES2, &arg);
+	long ret = device_call(file_fd, KVM_SET_MEMORY_ATTRIBUTES2, &arg);
 
 	if (ret == 0)
 		memset(private + first, to_private, count);
@@ -219,7 +203,7 @@ static long set_slot(u64 size)
 						    .userspace_addr = 1UL << 30,
 						    .guest_memfd = (u32)file_fd };
 
-	return request(vm_fd, KVM_SET_USER_MEMORY_REGION2, &arg);
+	return device_call(vm_fd, KVM_SET_USER_MEMORY_REGION2, &arg);
 }
 
 static long bind(void)

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "device/internal.h"
-#include "host/fd.h"
 #include "rt/user.h"
+#include "tests/device_call.h"
 #include "tests/tap.h"
 #include "uapi/kvm_irq.h"
 
@@ -27,31 +27,10 @@
 static int kvm_fd;
 static char *hole; /* an address where nothing is */
 
-static long request(int fd, u32 cmd, const void *arg, struct core_err *err)
-{
-	struct host_ident id;
-	struct dev_object *obj;
-	long ret;
-
-	*err = (struct core_err){ .rule = RULE_NONE };
-	if (host_ident_of(fd, &id) || !(obj = dev_find(id)))
-		return -EBADF;
-	ret = dev_ioctl(obj, cmd, (u64)(uintptr_t)arg, err);
-	dev_put(obj);
-	return ret;
-}
-
-static long call(int fd, u32 cmd, const void *arg)
-{
-	struct core_err err;
-
-	return request(fd, cmd, arg, &err);
-}
-
 static bool refused(int fd, u32 cmd, const void *arg, enum core_rule_id rule, int error)
 {
 	struct core_err err;
-	long ret = request(fd, cmd, arg, &err);
+	long ret = device_request(fd, cmd, (u64)(uintptr_t)arg, &err);
 
 	if (ret == -error && err.rule == rule && err.error == error)
 		return true;
@@ -65,17 +44,17 @@ static bool refused(int fd, u32 cmd, const void *arg, enum core_rule_id rule, in
 
 static int new_vm(unsigned type)
 {
-	return (int)call(kvm_fd, KVM_CREATE_VM, BY_VALUE(type));
+	return (int)device_call(kvm_fd, KVM_CREATE_VM, BY_VALUE(type));
 }
 
 static int new_vcpu(int vm)
 {
-	return (int)call(vm, KVM_CREATE_VCPU, BY_VALUE(0));
+	return (int)device_call(vm, KVM_CREATE_VCPU, BY_VALUE(0));
 }
 
 static long enable(int fd, u32 cap, u64 arg)
 {
-	return call(fd, KVM_ENABLE_CAP, &(struct kvm_enable_cap){ .cap = cap, .args = { arg } });
+	return device_call(fd, KVM_ENABLE_CAP, &(struct kvm_enable_cap){ .cap = cap, .args = { arg } });
 }
 
 static void test_system(void)
@@ -98,7 +77,7 @@ static void test_file(void)
 {
 	const struct kvm_create_guest_memfd args = { .size = PG };
 	const struct kvm_memory_attributes2 convert = { .size = PG };
-	int vm = new_vm(0), file = (int)call(vm, KVM_CREATE_GUEST_MEMFD, &args);
+	int vm = new_vm(0), file = (int)device_call(vm, KVM_CREATE_GUEST_MEMFD, &args);
 
 	refusal(file, 0xaeff, NULL, IOCTL_GMEM, ENOTTY, "an unknown request of a file");
 	refusal(file, KVM_SET_MEMORY_ATTRIBUTES2, &convert, CONVERT_SWITCH, ENOTTY, "a conversion with the switch off");
@@ -138,12 +117,12 @@ static void test_vm(void)
 
 	refusal(vm, KVM_SET_CLOCK, &clock, CLOCK_FLAGS, EINVAL, "a flag that is for reading only");
 	refusal(vm, KVM_SET_TSS_ADDR, BY_VALUE(0xffffe000), TSS_ADDR, EINVAL, "its third page would be beyond 4 GiB");
-	is(call(vm, KVM_SET_TSS_ADDR, BY_VALUE(0xffffd000)), 0, "one page lower it is not");
+	is(device_call(vm, KVM_SET_TSS_ADDR, BY_VALUE(0xffffd000)), 0, "one page lower it is not");
 	refusal(vm, KVM_REGISTER_COALESCED_MMIO, &zone, ZONE_KIND, EINVAL, "a third kind of address");
 	refusal(vm, KVM_UNREGISTER_COALESCED_MMIO, &zone, ZONE_KIND, EINVAL, "to be taken back");
 	zone.pio = 0;
 	for (unsigned i = 0; i < DEV_ZONES; i++, zone.addr += 8)
-		if (call(vm, KVM_REGISTER_COALESCED_MMIO, &zone))
+		if (device_call(vm, KVM_REGISTER_COALESCED_MMIO, &zone))
 			ok(0, "zone %u", i);
 	refusal(vm, KVM_REGISTER_COALESCED_MMIO, &zone, ZONE_ROOM, ENOSPC, "one zone more than there is room for");
 	cpu = new_vcpu(vm);
@@ -207,11 +186,11 @@ static void test_irqchip(void)
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 	struct kvm_lapic_state lapic;
 
-	is(call(vm, KVM_CREATE_IRQCHIP, NULL), 0, "a controller");
+	is(device_call(vm, KVM_CREATE_IRQCHIP, NULL), 0, "a controller");
 	refusal(vm, KVM_ENABLE_CAP, &split, IRQCHIP_EXISTS, EEXIST, "half of another");
 	refusal(vm, KVM_GET_IRQCHIP, &chip, IRQCHIP_ID, EINVAL, "a fourth chip to be read");
 	refusal(vm, KVM_SET_IRQCHIP, &chip, IRQCHIP_ID, EINVAL, "to be written");
-	is(call(vm, KVM_CREATE_PIT, NULL), 0, "a timer");
+	is(device_call(vm, KVM_CREATE_PIT, NULL), 0, "a timer");
 	refusal(vm, KVM_CREATE_PIT, NULL, PIT_EXISTS, EEXIST, "a second one");
 	refusal(vm, KVM_SET_GSI_ROUTING, &routing, ROUTING_COUNT, EINVAL, "4097 routes");
 	routing.head = (struct kvm_irq_routing){ .nr = 1, .flags = 1 };
@@ -224,7 +203,7 @@ static void test_irqchip(void)
 	refusal(vm, KVM_SIGNAL_MSI, &msi, MSI, EINVAL, "a flag");
 	refusal(vm, KVM_IRQFD, &irqfd, IRQFD_FLAGS, EINVAL, "an unknown flag");
 	irqfd.flags = 0;
-	is(call(vm, KVM_IRQFD, &irqfd), 0, "an irqfd");
+	is(device_call(vm, KVM_IRQFD, &irqfd), 0, "an irqfd");
 	refusal(vm, KVM_IRQFD, &irqfd, IRQFD_BUSY, EBUSY, "of the same eventfd");
 	irqfd.fd = (u32)kvm_fd;
 	refusal(vm, KVM_IRQFD, &irqfd, EVENTFD, EINVAL, "of what is no eventfd");
@@ -234,14 +213,14 @@ static void test_irqchip(void)
 	is(enable(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS), 0, "32-bit ids");
 	msi = (struct kvm_msi){ .address_lo = 0xfee00000, .address_hi = 1 };
 	refusal(vm, KVM_SIGNAL_MSI, &msi, MSI, EINVAL, "a reserved byte with 32-bit ids");
-	is(call(cpu, KVM_GET_LAPIC, &lapic), 0, "a local APIC");
+	is(device_call(cpu, KVM_GET_LAPIC, &lapic), 0, "a local APIC");
 	close(cpu);
 	close(event);
 	close(vm);
 
 	vm = new_vm(0);
 	event = eventfd(0, EFD_CLOEXEC);
-	is(call(vm, KVM_ENABLE_CAP, &split), 0, "a split controller");
+	is(device_call(vm, KVM_ENABLE_CAP, &split), 0, "a split controller");
 	irqfd = (struct kvm_irqfd){ .fd = (u32)event, .flags = KVM_IRQFD_FLAG_RESAMPLE };
 	refusal(vm, KVM_IRQFD, &irqfd, IRQFD_RESAMPLE, EINVAL, "without an I/O APIC in the kernel");
 	close(event);
@@ -267,7 +246,7 @@ static void test_ioeventfd(void)
 	refusal(vm, KVM_IOEVENTFD, &args, IOEVENTFD_NONE, ENOENT, "to be taken back, that never was");
 	args.flags = 0;
 	args.len = 4;
-	is(call(vm, KVM_IOEVENTFD, &args), 0, "an ioeventfd");
+	is(device_call(vm, KVM_IOEVENTFD, &args), 0, "an ioeventfd");
 	refusal(vm, KVM_IOEVENTFD, &args, IOEVENTFD_EXISTS, EEXIST, "the same again");
 	args.fd = kvm_fd;
 	refusal(vm, KVM_IOEVENTFD, &args, EVENTFD, EINVAL, "of what is no eventfd");
@@ -289,10 +268,10 @@ static void test_vcpu_state(void)
 	struct kvm_lapic_state lapic;
 
 	refusal(cpu, 0xaeff, NULL, IOCTL_VCPU, EINVAL, "an unknown request of a vCPU");
-	is(call(cpu, KVM_GET_SREGS, &sregs), 0, "special registers");
+	is(device_call(cpu, KVM_GET_SREGS, &sregs), 0, "special registers");
 	sregs.cr4 = ~0ULL;
 	refusal(cpu, KVM_SET_SREGS, &sregs, SREGS_LEGAL, EINVAL, "all bits of CR4");
-	is(call(cpu, KVM_GET_XSAVE, &xsave), 0, "an XSAVE area");
+	is(device_call(cpu, KVM_GET_XSAVE, &xsave), 0, "an XSAVE area");
 	memset((char *)&xsave + 512, 0xff, 8);
 	refusal(cpu, KVM_SET_XSAVE, &xsave, XSAVE_HEADER, EINVAL, "all features in its header");
 	refusal(cpu, KVM_SET_XCRS, &xcrs, XCRS_LEGAL, EINVAL, "one register too many");
@@ -326,8 +305,8 @@ static void test_vcpu_events(void)
 
 	refusal(cpu, KVM_INTERRUPT, &interrupt, INTERRUPT_NR, EINVAL, "vector 256");
 	interrupt.irq = 32;
-	is(call(cpu, KVM_INTERRUPT, &interrupt), 0, "vector 32");
-	is(call(cpu, KVM_SET_VCPU_EVENTS, &events), 0, "an exception");
+	is(device_call(cpu, KVM_INTERRUPT, &interrupt), 0, "vector 32");
+	is(device_call(cpu, KVM_SET_VCPU_EVENTS, &events), 0, "an exception");
 	refusal(cpu, KVM_SET_GUEST_DEBUG, &debug, DEBUG_BUSY, EBUSY, "before it was taken");
 	refusal(cpu, KVM_SET_SIGNAL_MASK, &mask, SIGNAL_MASK, EINVAL, "a signal set of 4 bytes");
 	refusal(cpu, KVM_PRE_FAULT_MEMORY, &range, PRE_FAULT_RANGE, EINVAL, "a flag");
@@ -340,7 +319,7 @@ static void test_vcpu_events(void)
 	close(vm);
 
 	vm = new_vm(0);
-	is(call(vm, KVM_CREATE_IRQCHIP, NULL), 0, "with a controller in the kernel");
+	is(device_call(vm, KVM_CREATE_IRQCHIP, NULL), 0, "with a controller in the kernel");
 	cpu = new_vcpu(vm);
 	refusal(cpu, KVM_INTERRUPT, &interrupt, INTERRUPT_CHIP, ENXIO, "an interrupt from outside of it");
 	close(cpu);
@@ -349,7 +328,7 @@ static void test_vcpu_events(void)
 	vm = new_vm(0);
 	is(enable(vm, KVM_CAP_SPLIT_IRQCHIP, 24), 0, "with the local APICs in the kernel alone");
 	cpu = new_vcpu(vm);
-	is(call(cpu, KVM_INTERRUPT, &interrupt), 0, "an interrupt from outside");
+	is(device_call(cpu, KVM_INTERRUPT, &interrupt), 0, "an interrupt from outside");
 	refusal(cpu, KVM_INTERRUPT, &interrupt, INTERRUPT_PENDING, EEXIST, "another one before it was taken");
 	close(cpu);
 	close(vm);
@@ -387,7 +366,7 @@ static void test_vcpu_settings(void)
 	} msrs = { .head = { .nmsrs = 1 }, .entry = { .index = 0x1b, .data = 0xfee00d00 } };
 	struct kvm_lapic_state lapic;
 
-	is(call(vm, KVM_CREATE_IRQCHIP, NULL), 0, "a controller");
+	is(device_call(vm, KVM_CREATE_IRQCHIP, NULL), 0, "a controller");
 	is(enable(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS), 0, "with 32-bit ids");
 	cpu = new_vcpu(vm);
 	refusal(cpu, KVM_ENABLE_CAP, &cap, VCPU_ENABLE_CAP, EINVAL, "a flag");
@@ -396,9 +375,9 @@ static void test_vcpu_settings(void)
 	refusal(cpu, KVM_HAS_DEVICE_ATTR, &attr, VCPU_ATTRIBUTE, ENXIO, "a group that is not there");
 	refusal(cpu, KVM_SET_CPUID2, &cpuid, CPUID_LEGAL, EINVAL, "255 bits of virtual addresses");
 	cpuid.entry = (struct kvm_cpuid_entry2){ .function = 1, .ecx = 1 << 21 };
-	is(call(cpu, KVM_SET_CPUID2, &cpuid), 0, "a CPU that has an x2APIC");
-	is(call(cpu, KVM_SET_MSRS, &msrs), 1, "in its mode");
-	is(call(cpu, KVM_GET_LAPIC, &lapic), 0, "the local APIC");
+	is(device_call(cpu, KVM_SET_CPUID2, &cpuid), 0, "a CPU that has an x2APIC");
+	is(device_call(cpu, KVM_SET_MSRS, &msrs), 1, "in its mode");
+	is(device_call(cpu, KVM_GET_LAPIC, &lapic), 0, "the local APIC");
 	lapic.regs[0x20]++;
 	refusal(cpu, KVM_SET_LAPIC, &lapic, LAPIC_ID, EINVAL, "another vCPU's id");
 	close(cpu);

@@ -16,12 +16,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "device/device.h"
 #include "device/internal.h"
-#include "host/fd.h"
 #include "rt/alloc.h"
 #include "rt/syscall.h"
 #include "rt/user.h"
+#include "tests/device_call.h"
 #include "tests/tap.h"
 
 #define SWEEP_MAX 600
@@ -49,20 +48,6 @@ static void on_fault(int sig, siginfo_t *info, void *ctx)
 		return;
 	}
 	((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;
-}
-
-static long request(int fd, u32 cmd, void *arg)
-{
-	struct core_err err = { .rule = RULE_NONE };
-	struct host_ident id;
-	struct dev_object *obj;
-	long ret;
-
-	if (host_ident_of(fd, &id) || !(obj = dev_find(id)))
-		return -EBADF;
-	ret = dev_ioctl(obj, cmd, (u64)(uintptr_t)arg, &err);
-	dev_put(obj);
-	return ret;
 }
 
 /* --- arguments that come further than zeroes do --------------------------------------- */
@@ -156,19 +141,19 @@ static bool world_new(const struct row *row)
 	struct kvm_create_guest_memfd gmem = { .size = 64 * PG, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED };
 
 	event_fd = eventfd(0, EFD_CLOEXEC);
-	vm_fd = (int)request(kvm_fd, KVM_CREATE_VM, (void *)KVM_X86_SW_PROTECTED_VM);
+	vm_fd = (int)device_call(kvm_fd, KVM_CREATE_VM, (void *)KVM_X86_SW_PROTECTED_VM);
 	/* Most of the VM's ioctls want a controller; creating one or what it excludes wants none. */
 	if (row->cmd != KVM_CREATE_IRQCHIP && row->cmd != KVM_ENABLE_CAP && row->cmd != KVM_INTERRUPT)
-		request(vm_fd, KVM_CREATE_IRQCHIP, NULL);
+		device_call(vm_fd, KVM_CREATE_IRQCHIP, NULL);
 	if (row->cmd == KVM_GET_PIT || row->cmd == KVM_SET_PIT || row->cmd == KVM_GET_PIT2 || row->cmd == KVM_SET_PIT2 ||
 	    row->cmd == KVM_REINJECT_CONTROL)
-		request(vm_fd, KVM_CREATE_PIT2, argument(0));
-	vcpu_fd = row->kind == DEV_VCPU ? (int)request(vm_fd, KVM_CREATE_VCPU, NULL) : -1;
-	file_fd = (int)request(vm_fd, KVM_CREATE_GUEST_MEMFD, &gmem);
+		device_call(vm_fd, KVM_CREATE_PIT2, argument(0));
+	vcpu_fd = row->kind == DEV_VCPU ? (int)device_call(vm_fd, KVM_CREATE_VCPU, NULL) : -1;
+	file_fd = (int)device_call(vm_fd, KVM_CREATE_GUEST_MEMFD, &gmem);
 	/* Where the VM has the attributes, its files are private throughout. */
 	gmem.flags = 0;
 	if (file_fd < 0)
-		file_fd = (int)request(vm_fd, KVM_CREATE_GUEST_MEMFD, &gmem);
+		file_fd = (int)device_call(vm_fd, KVM_CREATE_GUEST_MEMFD, &gmem);
 	return vm_fd >= 0 && file_fd >= 0 && event_fd >= 0;
 }
 
@@ -198,7 +183,7 @@ static long ask(const struct row *row)
 {
 	int fd = row->kind == DEV_SYSTEM ? kvm_fd : row->kind == DEV_VM ? vm_fd : row->kind == DEV_VCPU ? vcpu_fd : file_fd;
 
-	return request(fd, row->cmd, argument(row->cmd));
+	return device_call(fd, row->cmd, argument(row->cmd));
 }
 
 static void forget(const struct row *row, long ret)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * tests/unit_store.c - the page state store: answers, costs, limits (random sequences: fuzz_store.c)
+ * tests/unit_store.c - the page state store: answers, costs, limits (random sequences: harness_store.c)
  */
 #include <asm/errno.h>
 #include <string.h>

@@ -9,39 +9,20 @@
  */
 #include <ucontext.h>
 
-#include "device/device.h"
 #include "device/vcpu.h"
-#include "host/fd.h"
+#include "tests/device_call.h"
 #include "tests/unit_host.h"
 #include "uapi/kvm_vcpu.h"
 
-static struct dev_object *object_of(int fd)
-{
-	struct host_ident id;
-
-	return host_ident_of(fd, &id) ? NULL : dev_find(id);
-}
-
 static long stress_ioctl(int fd, unsigned long cmd, void *arg)
 {
-	struct core_err err = { .rule = RULE_NONE };
-	struct dev_object *obj = object_of(fd);
-	long ret;
-
-	if (!obj)
-		return -EBADF;
-	if (cmd == KVM_RUN)
-		ret = dev_vcpu_run(obj, (u64)(uintptr_t)arg, &err);
-	else
-		ret = dev_ioctl(obj, (u32)cmd, (u64)(uintptr_t)arg, &err);
-	dev_put(obj);
-	return ret;
+	return device_call(fd, (u32)cmd, arg);
 }
 
 static long stress_punch(int fd, uint64_t off, uint64_t len)
 {
 	struct core_err err = { .rule = RULE_NONE };
-	struct dev_object *obj = object_of(fd);
+	struct dev_object *obj = device_object(fd);
 	long ret;
 
 	if (!obj)
@@ -55,7 +36,7 @@ static long stress_punch(int fd, uint64_t off, uint64_t len)
 static char *stress_map(int fd, size_t len)
 {
 	struct core_err err = { .rule = RULE_NONE };
-	struct dev_object *obj = object_of(fd);
+	struct dev_object *obj = device_object(fd);
 	long ret;
 
 	if (!obj)
