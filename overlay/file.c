@@ -9,6 +9,7 @@
  * and that is reported.
  */
 #include <linux/fs.h>
+#include <linux/uio.h>
 
 #include "host/fd.h"
 #include "overlay/overlay.h"
@@ -23,6 +24,8 @@ static long device_answer(const struct dev_object *obj, enum core_fileop op)
 	case CORE_FILEOP_PREAD:
 	case CORE_FILEOP_PWRITE:
 		return obj->kind == DEV_SYSTEM ? -EINVAL : -ESPIPE;
+	case CORE_FILEOP_COPY_RANGE_OTHER:
+		return -EINVAL; /* no regular file */
 	default:
 		return core_fileop_result(dev_sys()->profile, op);
 	}
@@ -193,25 +196,20 @@ long ov_pwrite(int fd, void *buf, size_t len, s64 off)
 }
 
 /* readv and its kin: repeated as a whole while any of the buffers can be made reachable. */
-struct iovec_ {
-	void *base;
-	size_t len;
-};
-
-static bool again_vector(long ret, const struct iovec_ *iov, int n, u64 pc)
+static bool again_vector(long ret, const struct iovec *iov, int n, u64 pc)
 {
-	struct iovec_ copy;
+	struct iovec copy;
 
 	for (int i = 0; ret == -EFAULT && i < n && i < 1024; i++) {
 		if (rt_copy_in(&copy, (u64)(uintptr_t)&iov[i], sizeof(copy)) < 0)
 			return false;
-		if (again(ret, copy.base, copy.len, pc))
+		if (again(ret, copy.iov_base, copy.iov_len, pc))
 			return true;
 	}
 	return false;
 }
 
-static long transfer_vector(enum ov_next_id next, long nr, int fd, const struct iovec_ *iov, int n, s64 off, int flags,
+static long transfer_vector(enum ov_next_id next, long nr, int fd, const struct iovec *iov, int n, s64 off, int flags,
 			    u64 pc)
 {
 	long ret = 0;
@@ -224,7 +222,7 @@ static long transfer_vector(enum ov_next_id next, long nr, int fd, const struct 
 	return ret;
 }
 
-long ov_readv(int fd, const struct iovec_ *iov, int n)
+long ov_readv(int fd, const struct iovec *iov, int n)
 {
 	long ret;
 
@@ -233,7 +231,7 @@ long ov_readv(int fd, const struct iovec_ *iov, int n)
 	return ov_ret(ret);
 }
 
-long ov_writev(int fd, const struct iovec_ *iov, int n)
+long ov_writev(int fd, const struct iovec *iov, int n)
 {
 	long ret;
 
@@ -242,43 +240,47 @@ long ov_writev(int fd, const struct iovec_ *iov, int n)
 	return ov_ret(ret);
 }
 
-long ov_preadv(int fd, const struct iovec_ *iov, int n, s64 off)
+long ov_preadv(int fd, const struct iovec *iov, int n, s64 off)
 {
 	long ret;
 
 	if (!ov_answered(fd, CORE_FILEOP_PREADV, &ret))
 		ret = transfer_vector(OV_NEXT_preadv, __NR_preadv, fd, iov, n, off, 0, CALLER);
+	else if (off < 0 && ret == -ESPIPE)
+		ret = -EINVAL;
 	return ov_ret(ret);
 }
 
-long ov_pwritev(int fd, const struct iovec_ *iov, int n, s64 off)
+long ov_pwritev(int fd, const struct iovec *iov, int n, s64 off)
 {
 	long ret;
 
 	if (!ov_answered(fd, CORE_FILEOP_PWRITEV, &ret))
 		ret = transfer_vector(OV_NEXT_pwritev, __NR_pwritev, fd, iov, n, off, 0, CALLER);
+	else if (off < 0 && ret == -ESPIPE)
+		ret = -EINVAL;
 	return ov_ret(ret);
 }
 
-long ov_preadv2(int fd, const struct iovec_ *iov, int n, s64 off, int flags)
+long ov_preadv2(int fd, const struct iovec *iov, int n, s64 off, int flags)
 {
 	long ret;
 
 	if (!ov_answered(fd, CORE_FILEOP_PREADV2, &ret))
 		ret = transfer_vector(OV_NEXT_preadv2, __NR_preadv2, fd, iov, n, off, flags, CALLER);
-	else if (off == -1 && ret == -ESPIPE)
-		ret = -EINVAL; /* at the position of the file: as readv(2) */
+	else if (off < 0 && ret == -ESPIPE)
+		ret = -EINVAL; /* none, or at -1, at the position of the file, as readv(2) */
 	return ov_ret(ret);
 }
 
-long ov_pwritev2(int fd, const struct iovec_ *iov, int n, s64 off, int flags)
+long ov_pwritev2(int fd, const struct iovec *iov, int n, s64 off, int flags)
 {
 	long ret;
 
 	if (!ov_answered(fd, CORE_FILEOP_PWRITEV2, &ret))
 		ret = transfer_vector(OV_NEXT_pwritev2, __NR_pwritev2, fd, iov, n, off, flags, CALLER);
-	else if (off == -1 && ret == -ESPIPE)
-		ret = -EINVAL; /* at the position of the file: as writev(2) */
+	else if (off < 0 && ret == -ESPIPE)
+		ret = -EINVAL; /* none, or at -1, at the position of the file, as writev(2) */
 	return ov_ret(ret);
 }
 
@@ -292,41 +294,6 @@ s64 ov_lseek(int fd, s64 off, unsigned whence)
 		ret = ov_raw(__NR_lseek, fd, off, whence);
 	else if (whence > LAST_WHENCE && ret != -EBADF)
 		ret = -EINVAL;
-	return ov_ret(ret);
-}
-
-long ov_sendfile(int out, int in, s64 *off, size_t len)
-{
-	long ret;
-
-	if (!ov_answered(in, off ? CORE_FILEOP_SENDFILE_FROM_AT : CORE_FILEOP_SENDFILE_FROM, &ret) &&
-	    !ov_answered(out, CORE_FILEOP_SENDFILE_TO, &ret))
-		ret = ov_next_call(OV_NEXT_sendfile, __NR_sendfile, out, in, (long)off, (long)len, 0, 0);
-	return ov_ret(ret);
-}
-
-long ov_splice(int in, s64 *in_off, int out, s64 *out_off, size_t len, unsigned flags)
-{
-	long ret;
-
-	if (!ov_answered(in, CORE_FILEOP_SPLICE, &ret) && !ov_answered(out, CORE_FILEOP_SPLICE, &ret))
-		ret = ov_next_call(OV_NEXT_splice, __NR_splice, in, (long)in_off, out, (long)out_off, (long)len, flags);
-	return ov_ret(ret);
-}
-
-long ov_copy_file_range(int in, s64 *in_off, int out, s64 *out_off, size_t len, unsigned flags)
-{
-	long ret, other;
-	bool from = ov_answered(in, CORE_FILEOP_COPY_RANGE_OTHER, &ret);
-	bool to = ov_answered(out, CORE_FILEOP_COPY_RANGE_OTHER, &other);
-
-	if (from && to)
-		ov_answered(in, CORE_FILEOP_COPY_RANGE_WITHIN, &ret);
-	else if (to)
-		ret = other;
-	else if (!from)
-		ret = ov_next_call(OV_NEXT_copy_file_range, __NR_copy_file_range, in, (long)in_off, out, (long)out_off,
-				   (long)len, flags);
 	return ov_ret(ret);
 }
 
@@ -386,12 +353,40 @@ int ov_fchown(int fd, unsigned uid, unsigned gid)
 	return (int)ov_ret(ret);
 }
 
+#define UTIME_NOW_  ((1L << 30) - 1)
+#define UTIME_OMIT_ ((1L << 30) - 2)
+
+/* What the kernel finds before it asks the file: bad memory, nonsense, nothing to do. */
+static long judge_times(const void *user, long answer)
+{
+	struct {
+		s64 sec, nsec;
+	} times[2];
+	struct ov_guard guard;
+	long ret = 0;
+
+	if (!user)
+		return answer;
+	ov_enter(&guard);
+	ret = rt_copy_in(times, (u64)(uintptr_t)user, sizeof(times));
+	ov_leave(&guard);
+	if (ret < 0 || (times[0].nsec == UTIME_OMIT_ && times[1].nsec == UTIME_OMIT_))
+		return ret;
+	for (int i = 0; i < 2; i++) {
+		if (times[i].nsec != UTIME_OMIT_ && times[i].nsec != UTIME_NOW_ && (u64)times[i].nsec >= 1000000000)
+			return -EINVAL;
+	}
+	return answer;
+}
+
 int ov_futimens(int fd, const void *times)
 {
 	long ret;
 
 	if (!ov_answered(fd, CORE_FILEOP_FUTIMENS, &ret))
 		ret = ov_raw(__NR_utimensat, fd, 0, times, 0);
+	else if (ret != -EBADF)
+		ret = judge_times(times, ret);
 	return (int)ov_ret(ret);
 }
 

@@ -295,36 +295,6 @@ int ov_pkey_mprotect(void *addr, u64 len, int prot, int pkey)
 	return (int)ov_ret(protect(addr, len, prot, pkey));
 }
 
-static long advise(void *addr, u64 len, int advice)
-{
-	struct core_err err = { .rule = RULE_NONE };
-	struct ov_guard guard;
-	long ret;
-
-	if (!host_view_overlaps(addr, len))
-		return ov_raw(__NR_madvise, addr, len, advice);
-	ret = ov_filter_says(0, __NR_madvise, 0, 0, advice);
-	if (ret)
-		return ret;
-	ov_enter_hot(&guard);
-	ret = dev_madvise(addr, len, advice, &err);
-	if (ret < 0)
-		ov_report_refusal("madvise", &err);
-	ov_leave(&guard);
-	return ret;
-}
-
-int ov_madvise(void *addr, u64 len, int advice)
-{
-	return (int)ov_ret(advise(addr, len, advice));
-}
-
-/* Returns the error number; POSIX_MADV_DONTNEED must not discard and is nothing in every libc. */
-int ov_posix_madvise(void *addr, u64 len, int advice)
-{
-	return advice == MADV_DONTNEED ? 0 : (int)-advise(addr, len, advice);
-}
-
 static long lock_range(void *addr, u64 len, unsigned flags, bool lock)
 {
 	struct ov_guard guard;

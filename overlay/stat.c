@@ -164,6 +164,16 @@ int ov_stat(const char *path, struct stat *st)
 	return ov_fstatat(AT_FDCWD, path, st, 0);
 }
 
+int ov_lstat(const char *path, struct stat *st)
+{
+	return ov_fstatat(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
+int ov_lxstat(int version, const char *path, struct stat *st)
+{
+	return ov_lstat(path, st);
+}
+
 int ov_xstat(int version, const char *path, struct stat *st)
 {
 	return ov_stat(path, st);
@@ -188,14 +198,36 @@ static void correct_statx(struct statx *stx, const struct stat *st)
 	stx->stx_atime.tv_nsec = (u32)st->st_atime_nsec;
 }
 
+/* As stat_kvm(). */
+static bool statx_kvm(const char *path, struct statx *user, long *ret)
+{
+	char param[96];
+	struct statx stx;
+	struct stat st;
+
+	if (ov_path_classify((u64)(uintptr_t)path, param, sizeof(param)) != OV_PATH_KVM)
+		return false;
+	memset(&st, 0, sizeof(st));
+	memset(&stx, 0, sizeof(stx));
+	describe_kvm(&st);
+	st.st_blksize = (long)RT_PAGE_SIZE;
+	stx.stx_mask = STATX_BASIC_STATS;
+	correct_statx(&stx, &st);
+	*ret = rt_copy_out((u64)(uintptr_t)user, &stx, sizeof(stx));
+	return true;
+}
+
 int ov_statx(int dir, const char *path, int flags, unsigned mask, struct statx *user)
 {
-	long ret = ov_raw(__NR_statx, dir, path, flags, mask, user);
 	struct dev_object *obj;
 	struct ov_guard guard;
 	struct statx stx;
 	struct stat st;
+	long ret;
 
+	if (statx_kvm(path, user, &ret))
+		return (int)ov_ret(ret);
+	ret = ov_raw(__NR_statx, dir, path, flags, mask, user);
 	if (ret != 0 || !(flags & AT_EMPTY_PATH) || !ov_fd_peek(dir))
 		return (int)ov_ret(ret);
 	ov_enter(&guard);

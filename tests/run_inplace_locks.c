@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * tests/run_inplace_locks.c - conversions in mappings that are locked (mlockall) or sealed (mseal)
+ * tests/run_inplace_locks.c - conversions in mappings that are locked (mlockall), sealed (mseal) or advised by pidfd
  *
  * The kernel converts pages whatever their mappings are; what the program may not do to these stays refused.
  */
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "tests/run_inplace.h"
 
@@ -105,6 +106,33 @@ static void sealed(void)
 	close(fd);
 }
 
+/* process_madvise(2) on the process itself, by any of its names, opens nothing. */
+static void advised(void)
+{
+	static const int advices[] = { MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT, 24 /* DONTNEED_LOCKED */, 103 /* GUARD_REMOVE */,
+				       22 /* POPULATE_READ */, 23 /* POPULATE_WRITE */, MADV_REMOVE };
+	int fd = gmem_new(vm, SIZE, SHAREABLE), pidfds[] = { (int)syscall(SYS_pidfd_open, getpid(), 0), -10000, -10001 };
+	char *ptr = map_shared(fd, SIZE, 0);
+	struct iovec whole = { ptr, 4 * PG }, one = { ptr + PG, PG };
+	struct iovec both[2] = { { ptr + 2 * PG, PG }, { ptr + PG, PG } };
+
+	set_attr2(fd, PG, PG, PRIVATE, NULL);
+	for (size_t i = 0; i < sizeof(advices) / sizeof(*advices); i++)
+		for (size_t j = 0; j < sizeof(pidfds) / sizeof(*pidfds); j++) {
+			process_madvise(pidfds[j], &whole, 1, advices[i], 0);
+			syscall(SYS_process_madvise, pidfds[j], &one, 1, advices[i], 0);
+			syscall(SYS_process_madvise, pidfds[j], both, 2, advices[i], 0);
+			is_private(ptr + PG, "after process_madvise");
+			is_shared(ptr + 2 * PG, 0, "the page beside it");
+		}
+	fails(process_madvise(-1, &whole, 1, MADV_COLD, 0), EBADF, "no such process");
+	fails(process_madvise(pidfds[0], &whole, 1, MADV_COLD, 1), EINVAL, "flags");
+	is(process_madvise(pidfds[0], &whole, 1, MADV_COLD, 0), 4 * PG, "COLD");
+	munmap(ptr, SIZE);
+	close(pidfds[0]);
+	close(fd);
+}
+
 int main(void)
 {
 	int kvm;
@@ -116,5 +144,6 @@ int main(void)
 	locked(MCL_CURRENT | MCL_ONFAULT, "MCL_CURRENT, on fault");
 	locked(MCL_FUTURE | MCL_ONFAULT, "MCL_FUTURE, on fault");
 	sealed();
+	advised();
 	return done_testing();
 }

@@ -118,7 +118,8 @@ static void properties(int fd)
 
 static void changes(int fd)
 {
-	struct timespec times[2] = { { 0 }, { 0 } };
+	struct timespec times[2] = { { 0 }, { 0 } }, omitted[2] = { { 0, UTIME_OMIT }, { 0, UTIME_OMIT } };
+	struct timespec wrong[2] = { { 0, 2000000000 }, { 0, 0 } };
 	char path[64], byte;
 
 	group("changes refused");
@@ -129,6 +130,9 @@ static void changes(int fd)
 	CASE(fchown(fd, -1, -1), "fchown -1");
 	CASE(futimens(fd, times), "futimens");
 	CASE(futimens(fd, NULL), "futimens now");
+	CASE(futimens(fd, omitted), "futimens, nothing");
+	CASE(futimens(fd, wrong), "futimens, no time");
+	CASE(syscall(SYS_utimensat, fd, NULL, BAD_PTR, 0), "futimens, bad pointer");
 	CASE(ftruncate(fd, 0), "ftruncate 0");
 	CASE(ftruncate(fd, SIZE), "ftruncate unchanged");
 	CASE(ftruncate(fd, SIZE + PG), "ftruncate larger");
@@ -162,6 +166,7 @@ static void reads_and_writes(int fd)
 	char buf[64] = "";
 	struct iovec iov = { buf, sizeof(buf) };
 	int mfd = memfd_create("plain", 0), pipe_fds[2];
+	volatile int bad_count = -1;
 	off_t off = 0, out = 0;
 
 	if (mfd < 0 || ftruncate(mfd, SIZE) || pipe2(pipe_fds, O_NONBLOCK))
@@ -212,6 +217,40 @@ static void reads_and_writes(int fd)
 	CASE(copy_file_range(fd, &off, fd, &out, PG, 0), "copy_file_range within");
 	CASE(ioctl(mfd, FICLONE, fd), "FICLONE to a memfd");
 	CASE(ioctl(fd, FICLONE, mfd), "FICLONE from a memfd");
+
+	off = out = 0;
+	CASE(sendfile(mfd, fd, &off, 0), "sendfile from, offset, nothing");
+	CASE(sendfile(mfd, fd, NULL, 0), "sendfile from, nothing");
+	CASE(sendfile(fd, mfd, NULL, 0), "sendfile to, nothing");
+	CASE(sendfile(mfd, fd, BAD_PTR, PG), "sendfile from, bad offset");
+	CASE(sendfile(fd, mfd, BAD_PTR, PG), "sendfile to, bad offset");
+	CASE(sendfile(-1, fd, NULL, PG), "sendfile from, nowhere");
+	CASE(sendfile(fd, -1, NULL, PG), "sendfile to, from nowhere");
+	CASE(splice(fd, NULL, pipe_fds[1], NULL, 0, 0), "splice from, nothing");
+	CASE(splice(fd, BAD_PTR, pipe_fds[1], NULL, PG, 0), "splice from, bad offset");
+	CASE(splice(fd, NULL, pipe_fds[1], NULL, PG, 64), "splice from, bad flags");
+	CASE(splice(fd, NULL, mfd, NULL, PG, 0), "splice to a memfd");
+	CASE(splice(fd, NULL, -1, NULL, PG, 0), "splice to nowhere");
+	CASE(splice(-1, NULL, fd, NULL, 0, 0), "splice nothing from nowhere");
+	CASE(tee(fd, pipe_fds[1], 0, 0), "tee, nothing");
+	CASE(tee(fd, pipe_fds[1], PG, 64), "tee, bad flags");
+	CASE(tee(pipe_fds[0], fd, PG, 0), "tee to");
+	CASE(copy_file_range(fd, &off, mfd, &out, PG, 1), "copy_file_range to a memfd, bad flags");
+	CASE(copy_file_range(fd, &off, mfd, &out, 0, 0), "copy_file_range to a memfd, nothing");
+	CASE(copy_file_range(fd, &off, fd, &out, 0, 0), "copy_file_range within, nothing");
+	CASE(copy_file_range(fd, &off, fd, &out, PG, 1), "copy_file_range within, bad flags");
+	CASE(copy_file_range(fd, &off, fd, &out, PG, 0), "copy_file_range within, overlapping");
+	CASE(copy_file_range(fd, BAD_PTR, mfd, &out, PG, 0), "copy_file_range, bad offset");
+	CASE(copy_file_range(fd, &off, -1, &out, PG, 0), "copy_file_range to nowhere");
+	CASE(copy_file_range(-1, &off, fd, &out, PG, 0), "copy_file_range from nowhere");
+	CASE(copy_file_range(fd, NULL, pipe_fds[1], NULL, PG, 0), "copy_file_range to a pipe");
+	CASE(preadv2(fd, &iov, 1, 0, 1 << 20), "preadv2, bad flags");
+	CASE(preadv2(fd, &iov, bad_count, 0, 0), "preadv2, bad count");
+	CASE(preadv2(fd, &iov, 1, -5, 0), "preadv2, -5");
+	CASE(preadv(fd, &iov, 1, -1), "preadv -1");
+	CASE(pwritev(fd, &iov, 0, 0), "pwritev, no vector");
+	CASE(readv(fd, BAD_PTR, 1), "readv, bad pointer");
+	CASE(readv(fd, &iov, 0), "readv, no vector");
 
 	group("synchronisation");
 	CASE(fsync(fd), "fsync");
