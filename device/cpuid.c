@@ -24,6 +24,7 @@
 #define LEAF80000001_ECX (1U << 0) /* LAHF in long mode */
 #define LEAF80000001_EDX (1U << 11 | 1U << 20 | 1U << 26 | 1U << 27 | 1U << 29) /* SYSCALL NX 1G RDTSCP LM */
 #define LEAF7_EBX	 (1U << 1) /* TSC_ADJUST */
+#define LEAF7_EDX	 (1U << 29) /* ARCH_CAPABILITIES, which KVM has on any host */
 #define PV_FEATURES	 (1U << 0 | 1U << 1 | 1U << 3 | 1U << 24) /* kvmclock, old and new; no I/O delay; stable TSC */
 #define GUEST_PHYS_BITS 48U
 #define GUEST_VIRT_BITS 48U
@@ -55,8 +56,9 @@ static void model(struct kvm_cpuid_entry2 *e)
 		e->edx = LEAF1_EDX;
 		break;
 	case 0x7:
-		e->eax = e->ecx = e->edx = 0;
+		e->eax = e->ecx = 0;
 		e->ebx = e->index ? 0 : LEAF7_EBX;
+		e->edx = e->index ? 0 : LEAF7_EDX;
 		break;
 	case 0xd:
 		e->eax = e->ebx = e->ecx = e->edx = 0;

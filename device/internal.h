@@ -117,6 +117,10 @@ void dev_vapic_leave(struct dev_vcpu *v);
 /* device/mce.c */
 void dev_mce_init(struct dev_vcpu *v);
 /* CPU_MSR_GP: refused, or none of the machine check's. */
+bool dev_feature_value(u32 index, u64 *ret);
+enum cpu_msr dev_feature_rdmsr(struct dev_vcpu *v, u32 msr, bool host, u64 *ret);
+enum cpu_msr dev_feature_wrmsr(struct dev_vcpu *v, u32 msr, bool host, u64 value);
+long dev_msr_list_out(u64 arg, u32 given, const u32 *indices, u32 n, struct core_err *err);
 enum cpu_msr dev_mce_rdmsr(const struct dev_vcpu *v, u32 msr, bool host, u64 *ret);
 enum cpu_msr dev_mce_wrmsr(struct dev_vcpu *v, u32 msr, bool host, u64 value);
 

@@ -16,9 +16,6 @@
 #define MSR_TSC		      0x10
 #define MSR_APIC_BASE	      0x1b
 #define MSR_TSC_ADJUST	      0x3b
-#define MSR_UCODE_REV	      0x8b
-#define MSR_PLATFORM_INFO     0xce
-#define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_POWER_CTL	      0x1fc
 #define MSR_TSC_DEADLINE      0x6e0
 #define MSR_X2APIC	      0x800
@@ -27,10 +24,7 @@
 #define MSR_HWCR	      0xc0010015
 #define HWCR_KEPT	      (1ULL << 18 | 1ULL << 24) /* McStatusWrEn, TscFreqSel */
 #define HWCR_IGNORED	      (1ULL << 3 | 1ULL << 6 | 1ULL << 8)
-#define UCODE_REV_INTEL	      0x100000000ULL
-#define UCODE_REV_AMD	      0x01000065ULL
 #define APIC_BASE_RESERVED    0x2ffULL & ~0x100ULL /* all but BSP and enable: no x2APIC without a controller */
-#define CPUID_FAULTING	      (1ULL << 31)
 
 /* What KVM_GET_MSR_INDEX_LIST names: state to be saved. */
 static const u32 saved[] = {
@@ -38,18 +32,9 @@ static const u32 saved[] = {
 	0xc0000081, 0x277, /* STAR, PAT */
 	0xc0000083, 0xc0000102, 0xc0000084, 0xc0000082, /* CSTAR, KERNEL_GS_BASE, SYSCALL_MASK, LSTAR */
 	MSR_TSC, MSR_TSC_AUX, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x1a0 /* MISC_ENABLE */,
-	0x17a, 0x17b, /* MCG_STATUS, MCG_CTL */ MSR_PLATFORM_INFO,
-	MSR_POWER_CTL, 0x11, 0x12, 0x4b564d00, 0x4b564d01, /* kvmclock: WALL_CLOCK, SYSTEM_TIME, old and new */
+	0x17a, 0x17b, /* MCG_STATUS, MCG_CTL */ 0x10a, 0x345, 0xce, 0x8b, /* of device/msr_feature.c */
+	MSR_HWCR, MSR_POWER_CTL, 0x11, 0x12, 0x4b564d00, 0x4b564d01, /* kvmclock: WALL_CLOCK, SYSTEM_TIME, old and new */
 };
-
-/* KVM_GET_MSR_FEATURE_INDEX_LIST. */
-static const u32 features[] = { MSR_UCODE_REV, MSR_PLATFORM_INFO };
-
-/* What a vCPU starts with, by the vendor that the model takes from the host. */
-static u64 ucode_rev(void)
-{
-	return dev_host_is_intel() ? UCODE_REV_INTEL : UCODE_REV_AMD;
-}
 
 /*
  * What systems read and change on AMD's processors without having found it in CPUID: nothing is behind
@@ -72,20 +57,7 @@ static bool is_inert(u32 msr, bool write)
 	return false;
 }
 
-static bool feature_value(u32 index, u64 *ret)
-{
-	switch (index) {
-	case MSR_UCODE_REV:
-		*ret = ucode_rev();
-		return true;
-	case MSR_PLATFORM_INFO:
-		*ret = CPUID_FAULTING;
-		return true;
-	}
-	return false;
-}
-
-static long list_out(u64 arg, u32 given, const u32 *indices, u32 n, struct core_err *err)
+long dev_msr_list_out(u64 arg, u32 given, const u32 *indices, u32 n, struct core_err *err)
 {
 	if (dev_copy_out(arg, &n, sizeof(n), err) < 0)
 		return -EFAULT;
@@ -96,12 +68,7 @@ static long list_out(u64 arg, u32 given, const u32 *indices, u32 n, struct core_
 
 long dev_system_msr_list(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
-	return list_out(arg, ((struct kvm_msr_list *)copy)->nmsrs, saved, RT_ARRAY_SIZE(saved), err);
-}
-
-long dev_system_msr_feature_list(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
-{
-	return list_out(arg, ((struct kvm_msr_list *)copy)->nmsrs, features, RT_ARRAY_SIZE(features), err);
+	return dev_msr_list_out(arg, ((struct kvm_msr_list *)copy)->nmsrs, saved, RT_ARRAY_SIZE(saved), err);
 }
 
 enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret)
@@ -114,25 +81,17 @@ enum cpu_msr dev_msr_read(struct dev_vcpu *v, u32 msr, bool host, u64 *ret)
 	case MSR_TSC_ADJUST:
 		*ret = v->cpu->tsc_offset - v->tsc_base;
 		return CPU_MSR_OK;
-	case MSR_UCODE_REV:
-		*ret = v->ucode_rev ? v->ucode_rev : ucode_rev();
-		return CPU_MSR_OK;
 	case MSR_HWCR:
 		*ret = v->hwcr;
 		return CPU_MSR_OK;
 	case MSR_POWER_CTL:
 		*ret = v->power_ctl;
 		return CPU_MSR_OK;
-	case MSR_PLATFORM_INFO:
-		if (!host && v->vm->core.platform_info_hidden)
-			return CPU_MSR_GP;
-		*ret = v->has_platform_info ? v->platform_info : CPUID_FAULTING;
-		return CPU_MSR_OK;
 	case MSR_TSC_DEADLINE: /* the timer of a controller that there is not */
 		*ret = 0;
 		return CPU_MSR_OK;
 	}
-	if (dev_mce_rdmsr(v, msr, host, ret) == CPU_MSR_OK)
+	if (dev_mce_rdmsr(v, msr, host, ret) == CPU_MSR_OK || dev_feature_rdmsr(v, msr, host, ret) == CPU_MSR_OK)
 		return CPU_MSR_OK;
 	if (!is_inert(msr, false))
 		return CPU_MSR_GP;
@@ -157,9 +116,6 @@ static enum cpu_msr write_own(struct dev_vcpu *v, u32 msr, u64 value)
 	case MSR_TSC_ADJUST:
 		v->tsc_base = v->cpu->tsc_offset - value;
 		return CPU_MSR_OK;
-	case MSR_UCODE_REV:
-		v->ucode_rev = value;
-		return CPU_MSR_OK;
 	case MSR_HWCR:
 		if (value & ~(HWCR_KEPT | HWCR_IGNORED))
 			return CPU_MSR_GP;
@@ -167,10 +123,6 @@ static enum cpu_msr write_own(struct dev_vcpu *v, u32 msr, u64 value)
 		return CPU_MSR_OK;
 	case MSR_POWER_CTL:
 		v->power_ctl = value;
-		return CPU_MSR_OK;
-	case MSR_PLATFORM_INFO:
-		v->platform_info = value;
-		v->has_platform_info = true;
 		return CPU_MSR_OK;
 	}
 	return is_inert(msr, true) ? CPU_MSR_OK : CPU_MSR_GP;
@@ -207,7 +159,8 @@ enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 		return CPU_MSR_GP;
 	if (agreed && msr != MSR_APIC_BASE)
 		return CPU_MSR_OK;
-	if (dev_pvclock_wrmsr(v, msr, host, value) || dev_mce_wrmsr(v, msr, host, value) == CPU_MSR_OK)
+	if (dev_pvclock_wrmsr(v, msr, host, value) || dev_mce_wrmsr(v, msr, host, value) == CPU_MSR_OK ||
+	    dev_feature_wrmsr(v, msr, host, value) == CPU_MSR_OK)
 		return CPU_MSR_OK;
 	if (host && msr == MSR_TSC) {
 		write_tsc(v, value);
@@ -222,7 +175,7 @@ enum cpu_msr dev_msr_write(struct dev_vcpu *v, u32 msr, bool host, u64 value)
 	if (msr == MSR_HWCR || msr == MSR_POWER_CTL || msr == MSR_TSC_DEADLINE)
 		return write_own(v, msr, value);
 	/* The CPU does its own ones itself; this is asked first. */
-	if (msr == MSR_UCODE_REV || is_inert(msr, true))
+	if (is_inert(msr, true))
 		return CPU_MSR_OK;
 	return cpu_get_msr(v->cpu, msr, &unused) ? CPU_MSR_OK : CPU_MSR_GP;
 }
@@ -240,10 +193,20 @@ u32 dev_msr_reason(struct dev_vcpu *v, u32 msr)
 
 typedef bool msr_visit(struct dev_vcpu *v, struct kvm_msr_entry *entry);
 
+/* Of /dev/kvm what is listed as state reads as 0: since 6.13. */
+static bool is_saved(u32 index)
+{
+	for (size_t i = 0; i < RT_ARRAY_SIZE(saved); i++)
+		if (saved[i] == index)
+			return true;
+	return false;
+}
+
 static bool get_one(struct dev_vcpu *v, struct kvm_msr_entry *entry)
 {
 	u64 value = 0;
-	bool known = v ? dev_msr_read(v, entry->index, true, &value) == CPU_MSR_OK : feature_value(entry->index, &value);
+	bool known = v ? dev_msr_read(v, entry->index, true, &value) == CPU_MSR_OK :
+			 dev_feature_value(entry->index, &value) || is_saved(entry->index);
 
 	entry->data = value;
 	return known;

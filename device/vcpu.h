@@ -57,6 +57,8 @@ struct dev_mce {
 	u64 bank[DEV_MCE_BANKS][4];
 };
 
+#define DEV_FEATURE_MSRS 5
+
 struct dev_vcpu {
 	struct dev_object obj;
 	struct dev_vm *vm; /* while !closed it holds a reference */
@@ -95,8 +97,9 @@ struct dev_vcpu {
 	bool fault_poison;
 	u32 msr_reason; /* of the last CPU_MSR_EXIT */
 	u64 tsc_base; /* the CPU's offset less what the guest made of it: IA32_TSC_ADJUST is the difference */
-	u64 ucode_rev, platform_info, hwcr, power_ctl;
-	bool has_platform_info;
+	u64 hwcr, power_ctl;
+	u64 feature[DEV_FEATURE_MSRS]; /* feature MSRs that were written: device/msr_feature.c */
+	u32 feature_written;
 	struct dev_mce mce;
 	bool tpr_reporting; /* KVM_TPR_ACCESS_REPORTING: no access of TPR ends in an exit */
 	u64 vapic;	    /* KVM_SET_VAPIC_ADDR: where the guest shares its TPR; 0: nowhere */

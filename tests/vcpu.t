@@ -6,7 +6,7 @@
 . "$(dirname "$0")/common.sh"
 
 for profile in linux-6.18 linux-7.3; do
-	for program in exits memory msr poison state stop vmm; do
+	for program in exits feature memory msr poison state stop vmm; do
 		run_tap "$program, $profile" "$gmem" run --profile $profile -- "$build/tests/run_vcpu_$program"
 	done
 done
