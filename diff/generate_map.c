@@ -63,9 +63,12 @@ void gen_map(struct diff_generator *g, uint64_t *a)
 		if (a[2] > last - a[4] / PAGE)
 			a[2] = last - a[4] / PAGE;
 	}
-	/* No page of a file that the model does not keep. */
+	/* No page of a file that the model does not keep: it would be skipped. */
 	if (a[4] >= 64 * PAGE && a[4] < g->file[a[3]].size)
 		a[4] = 0;
+	/* What mremap could enlarge beyond the last offset: docs/divergences.md, mremap-offset. */
+	if (a[4] >= (1ULL << 63) - 128 * PAGE && a[4] < 1ULL << 63)
+		a[4] = (1ULL << 63) - PAGE;
 	a[5] = one_in(g, 3) ? prot(g) : PROT_READ | PROT_WRITE;
 	a[6] = one_in(g, 6) ? PICK(g, MAP_PRIVATE, MAP_SHARED_VALIDATE, 0, 4, MAP_SHARED | MAP_POPULATE, MAP_SHARED | MAP_LOCKED,
 				   MAP_SHARED | MAP_GROWSDOWN, MAP_SHARED | MAP_HUGETLB, MAP_SHARED_VALIDATE | 0x80000,
@@ -102,20 +105,23 @@ void gen_protect(struct diff_generator *g, uint64_t *a)
 
 void gen_remap(struct diff_generator *g, uint64_t *a)
 {
-	uint64_t pages;
-
 	find_mapping(g, &a[0]);
-	range(g, a[0], &a[1], &pages);
-	a[2] = !one_in(g, 4);
+	range(g, a[0], &a[1], &a[2]);
+	if (one_in(g, 4))
+		a[2] = one_in(g, 2);
 	a[3] = below(g, COUNT(g->window));
 	a[4] = below(g, 32);
-	a[5] = !one_in(g, 16);
-	a[6] = one_in(g, 6) ? PICK(g, 0, 1, 2, 4, 8, 11) : PICK(g, 3, 3, 3, 7);
-	/* To the kernel's choice of an address: not compared. So is what a size of none grows to in place. */
-	if (!(a[6] & 2) && (a[6] & 1 || !a[2]))
-		a[6] |= 2;
-	if (a[6] == 7 && one_in(g, 2))
+	a[6] = one_in(g, 3) ? PICK(g, 0, 0, 1, 2, 4, 8, 11, 5) : PICK(g, 3, 3, 3, 7);
+	a[5] = one_in(g, 3) ? below(g, 33) : a[2];
+	/* Neither goes beyond its window. */
+	if (a[5] > 32 - a[4])
+		a[5] = 32 - a[4];
+	if (a[5] > 32 - a[1])
+		a[5] = 32 - a[1];
+	if (a[6] & 4 && !one_in(g, 8))
 		a[2] = a[5];
+	if (a[2] > 32 - a[1])
+		a[2] = 32 - a[1];
 }
 
 void gen_advise(struct diff_generator *g, uint64_t *a)

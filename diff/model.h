@@ -24,7 +24,7 @@ typedef struct diff_result result;
 #define INODES	     512 /* one for each step of a sequence */
 #define INSTANCES    512
 #define SLOTS	     128
-#define FILE_PAGES   128 /* of a file; beyond them the generator maps nothing */
+#define FILE_PAGES   1024 /* of a file; nothing is mapped beyond them, see map() in calls_map.h */
 #define HVA_LIMIT    0x7ffffffff000ULL
 #define GPA_LIMIT    (1ULL << 48)
 #define SKIPPED	     (-1000)
@@ -41,10 +41,19 @@ struct inode {
 	struct file_page page[FILE_PAGES];
 };
 
+/* What else keeps a kernel from joining two VMAs. */
+enum {
+	KIND_RANDOM = 1, KIND_SEQUENTIAL = 2, KIND_ACCESS = 3, /* MADV_NORMAL: neither */
+	KIND_HUGE = 4, KIND_NOHUGE = 8, KIND_SIZE = 12,
+	KIND_NODUMP = 16,
+	KIND_NORESERVE = 32,
+};
+
 struct mapped_page {
 	int inode; /* -1: nothing is mapped */
-	u64 index, prot;
+	u64 index, prot, kind;
 	bool locked, guard, stays; /* stays: not in children */
+	bool apart;		   /* a VMA begins here although it could be joined with the one before */
 };
 
 struct memslot {
@@ -87,6 +96,10 @@ u64 model_creation_flags(unsigned type);
 void model_punch(struct inode *inode, u64 first, u64 count);
 /* The page of the file behind a mapped page that can be used now; NULL when the host may not touch it. */
 struct file_page *model_usable(const struct mapped_page *m);
+
+/* Anything but the guard of this page changes: a kernel tries to join its VMA with its neighbours. */
+void model_change(u64 w, u64 at, struct mapped_page to);
+void model_populate(u64 w, u64 at, u64 pages);
 
 /* The steps, as diff/step.def gives them. */
 result model_new_vm(u64 v, u64 type);

@@ -25,7 +25,16 @@ struct file_page *model_usable(const struct mapped_page *m)
 	return page;
 }
 
-static void populate(u64 w, u64 at, u64 pages)
+void model_change(u64 w, u64 at, struct mapped_page to)
+{
+	to.apart = false;
+	model.mapped[w][at] = to;
+	if (at + 1 < WINDOW_PAGES)
+		model.mapped[w][at + 1].apart = false;
+}
+
+/* Until the first page that cannot be had: nobody is told. */
+void model_populate(u64 w, u64 at, u64 pages)
 {
 	for (u64 p = at; p < at + pages; p++)
 		if (!model.mapped[w][p].prot || model.mapped[w][p].guard || !model_usable(&model.mapped[w][p]))
@@ -63,17 +72,18 @@ result model_map(u64 w, u64 at, u64 pages, u64 f, u64 offset, u64 prot, u64 flag
 	bool cleared;
 	s64 ret;
 
-	if (model.file[f] < 0)
+	if (model.file[f] < 0 || (offset >= 64 * PAGE && offset < model.inodes[model.file[f]].size))
 		return answer(SKIPPED);
 	ret = refuse_map(&model.inodes[model.file[f]], pages * PAGE, offset, prot, flags, &cleared);
 	for (u64 p = at; cleared && p < at + pages; p++) {
 		model.mapped[w][p] = nothing_mapped();
 		if (!ret)
-			model.mapped[w][p] = (struct mapped_page){ .inode = model.file[f], .index = offset / PAGE + p - at, .prot = prot,
-							     .locked = flags & MAP_LOCKED };
+			model_change(w, p, (struct mapped_page){ .inode = model.file[f], .index = offset / PAGE + p - at, .prot = prot,
+								 .locked = flags & MAP_LOCKED,
+								 .kind = flags & MAP_NORESERVE ? KIND_NORESERVE : 0 });
 	}
 	if (!ret && flags & (MAP_LOCKED | MAP_POPULATE))
-		populate(w, at, pages);
+		model_populate(w, at, pages);
 	model_forget_files();
 	return answer(ret);
 }
@@ -93,48 +103,17 @@ result model_unmap(u64 w, u64 at, u64 pages)
 result model_protect(u64 w, u64 at, u64 pages, u64 prot)
 {
 	for (u64 p = at; p < at + pages; p++) {
-		if (model.mapped[w][p].inode < 0)
+		struct mapped_page m = model.mapped[w][p];
+
+		if (m.inode < 0)
 			return answer(-ENOMEM);
 		if (prot & PROT_EXEC)
 			return answer(-EACCES);
-		model.mapped[w][p].prot = prot;
+		if (m.prot == prot)
+			continue;
+		m.prot = prot;
+		model_change(w, p, m);
 	}
-	return answer(0);
-}
-
-/* One page goes elsewhere, or (size 0) is mapped a second time. */
-result model_remap(u64 w, u64 at, u64 size, u64 to, u64 to_at, u64 new_size, u64 flags)
-{
-	struct mapped_page *from = &model.mapped[w][at], *target = &model.mapped[to][to_at], moved;
-
-	if (flags & MREMAP_DONTUNMAP)
-		from->locked = false;
-	moved = *from;
-	if (flags & ~7ULL || (flags & 6 && !(flags & 1)) || !new_size || (flags & MREMAP_DONTUNMAP && size != new_size))
-		return answer(-EINVAL);
-	if (flags & MREMAP_FIXED && size && from == target)
-		return answer(-EINVAL);
-	if (from->inode < 0)
-		return answer(-EFAULT);
-	if (!(flags & MREMAP_FIXED))
-		return answer(0);
-	/* What makes room takes away the very page that was to be doubled. */
-	if (from == target) {
-		*target = nothing_mapped();
-		model_forget_files();
-		return answer(-EFAULT);
-	}
-	if (size && !(flags & MREMAP_DONTUNMAP))
-		*from = nothing_mapped();
-	/* Guards are entries of page tables: they go where these go. */
-	if (size)
-		from->guard = false;
-	else
-		moved.guard = false;
-	*target = moved;
-	if (!size && moved.locked)
-		populate(to, to_at, 1);
-	model_forget_files();
 	return answer(0);
 }
 
@@ -154,6 +133,21 @@ static s64 populate_advice(u64 w, u64 at, u64 pages, u64 need)
 static s64 advise_page(struct mapped_page *m, u64 advice)
 {
 	switch (advice) {
+	case MADV_NORMAL:
+		m->kind &= ~(u64)KIND_ACCESS;
+		return 0;
+	case MADV_RANDOM: case MADV_SEQUENTIAL:
+		m->kind = (m->kind & ~(u64)KIND_ACCESS) | (advice == MADV_RANDOM ? KIND_RANDOM : KIND_SEQUENTIAL);
+		return 0;
+	case MADV_HUGEPAGE: case MADV_NOHUGEPAGE:
+		m->kind = (m->kind & ~(u64)KIND_SIZE) | (advice == MADV_HUGEPAGE ? KIND_HUGE : KIND_NOHUGE);
+		return 0;
+	case MADV_DONTDUMP:
+		m->kind |= KIND_NODUMP;
+		return 0;
+	case MADV_DODUMP:
+		m->kind &= ~(u64)KIND_NODUMP;
+		return 0;
 	case MADV_DONTNEED: case MADV_COLD: case MADV_PAGEOUT:
 		return m->locked ? -EINVAL : 0;
 	case MADV_REMOVE:
@@ -193,23 +187,40 @@ result model_advise(u64 w, u64 at, u64 pages, u64 advice)
 	if (advice == 22 || advice == 23)
 		return answer(populate_advice(w, at, pages, advice == 22 ? PROT_READ : PROT_WRITE));
 	for (u64 p = at; p < at + pages; p++) {
-		s64 ret = model.mapped[w][p].inode < 0 ? 0 : advise_page(&model.mapped[w][p], advice);
+		struct mapped_page m = model.mapped[w][p], before = m;
+		s64 ret = m.inode < 0 ? 0 : advise_page(&m, advice);
 
 		if (ret)
 			return answer(ret);
-		if (model.mapped[w][p].inode < 0)
+		if (m.inode < 0)
 			hole = -ENOMEM;
+		else if (m.kind != before.kind || m.stays != before.stays)
+			model_change(w, p, m);
+		else
+			model.mapped[w][p] = m;
 	}
 	return answer(hole);
 }
 
-result model_lock(u64 w, u64 at, u64 pages)
+static s64 set_locked(u64 w, u64 at, u64 pages, bool locked)
 {
 	for (u64 p = at; p < at + pages; p++) {
-		if (model.mapped[w][p].inode < 0)
-			return answer(-ENOMEM);
-		model.mapped[w][p].locked = true;
+		struct mapped_page m = model.mapped[w][p];
+
+		if (m.inode < 0)
+			return -ENOMEM;
+		if (m.locked == locked)
+			continue;
+		m.locked = locked;
+		model_change(w, p, m);
 	}
+	return 0;
+}
+
+result model_lock(u64 w, u64 at, u64 pages)
+{
+	if (set_locked(w, at, pages, true))
+		return answer(-ENOMEM);
 	for (u64 p = at; p < at + pages; p++)
 		if (!model.mapped[w][p].prot || model.mapped[w][p].guard || !model_usable(&model.mapped[w][p]))
 			return answer(-ENOMEM);
@@ -218,12 +229,7 @@ result model_lock(u64 w, u64 at, u64 pages)
 
 result model_unlock(u64 w, u64 at, u64 pages)
 {
-	for (u64 p = at; p < at + pages; p++) {
-		if (model.mapped[w][p].inode < 0)
-			return answer(-ENOMEM);
-		model.mapped[w][p].locked = false;
-	}
-	return answer(0);
+	return answer(set_locked(w, at, pages, false));
 }
 
 result model_sync_range(u64 w, u64 at, u64 pages, u64 flags)

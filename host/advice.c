@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * host/advice.c - madvise(2) and mlock(2) over views
+ * host/advice.c - madvise(2) and mincore(2) over views
  *
  * Ranges may hold views, other mappings and holes in any order; they are walked
  * in address order, as the kernel walks its VMAs, and what lies outside views is given to
@@ -98,31 +98,54 @@ long host_madvise_guard(void *addr, u64 len, int advice)
 	return advise(addr, len, advice, guard);
 }
 
-/* Which views a child maps anew; the kernel lets it inherit none. */
-static int inherit(struct host_view *v, u64 start, u64 end, int advice)
+/* Advice that stays with a mapping: where it differs, the kernel has another VMA, which mremap(2) tells. */
+static u32 advised(u32 flags, int advice)
 {
-	int ret = table_split(start);
-
-	if (!ret)
-		ret = table_split(end);
-	if (ret)
-		return ret;
-	v = host_table.views + table_find(start);
-	table_set(v, v->prot, advice == MADV_DONTFORK ? v->flags | VIEW_DONTFORK : v->flags & ~(u32)VIEW_DONTFORK);
-	return 0;
+	switch (advice) {
+	case MADV_NORMAL: return flags & ~(u32)(VIEW_RANDOM | VIEW_SEQUENTIAL);
+	case MADV_RANDOM: return (flags & ~(u32)VIEW_SEQUENTIAL) | VIEW_RANDOM;
+	case MADV_SEQUENTIAL: return (flags & ~(u32)VIEW_RANDOM) | VIEW_SEQUENTIAL;
+	case MADV_HUGEPAGE: return (flags & ~(u32)VIEW_NOHUGE) | VIEW_HUGE;
+	case MADV_NOHUGEPAGE: return (flags & ~(u32)VIEW_HUGE) | VIEW_NOHUGE;
+	case MADV_DONTDUMP: return flags | VIEW_DONTDUMP;
+	case MADV_DODUMP: return flags & ~(u32)VIEW_DONTDUMP;
+	case MADV_DONTFORK: return flags | VIEW_DONTFORK;
+	case MADV_DOFORK: return flags & ~(u32)VIEW_DONTFORK;
+	default: return flags;
+	}
 }
 
 static int pass(struct host_view *v, u64 start, u64 end, int advice)
 {
+	const u32 flags = advised(v->flags, advice);
+	int ret = 0;
+
 	if ((advice == MADV_COLD || advice == MADV_PAGEOUT) && (v->flags & VIEW_LOCKED))
 		return -EINVAL;
-	/* Pages of guest_memfd cannot be reclaimed: what is left of the advice are its refusals. */
-	return (int)rt_madvise((void *)start, end - start, advice == MADV_PAGEOUT ? MADV_COLD : advice);
+	if (flags != v->flags) {
+		ret = table_cut(start, end);
+		if (ret)
+			return ret;
+		v = host_table.views + table_find(start);
+	}
+	/* Which views a child maps anew is not the kernel's affair: it lets it inherit none. */
+	if (advice == MADV_PAGEOUT)
+		advice = MADV_COLD; /* Pages of guest_memfd cannot be reclaimed: what is left of the advice are its refusals. */
+	if (advice != MADV_DONTFORK && advice != MADV_DOFORK)
+		ret = (int)rt_madvise((void *)start, end - start, advice);
+	/* Where nothing changes the kernel does not join what could be joined, either. */
+	if (flags == v->flags)
+		return ret;
+	if (!ret)
+		table_set(v, v->prot, flags);
+	table_merge(end);
+	table_merge(start);
+	return ret;
 }
 
 long host_madvise_pass(void *addr, u64 len, int advice)
 {
-	return advise(addr, len, advice, advice == MADV_DONTFORK || advice == MADV_DOFORK ? inherit : pass);
+	return advise(addr, len, advice, pass);
 }
 
 long host_madvise_populate(void *addr, u64 len, int advice)
@@ -155,6 +178,22 @@ u64 mapped_until(u64 start, u64 end)
 			good = middle;
 	}
 	return good;
+}
+
+u64 host_mapped(const void *addr, u64 len)
+{
+	u64 start = (u64)addr, end = start + len, at;
+
+	if (rt_add_wraps(start, len))
+		return 0;
+	table_lock();
+	at = table_find(start);
+	if (at < host_table.count && host_table.views[at].start <= start)
+		end = rt_min(end, host_table.views[at].end);
+	else
+		end = mapped_until(start, at < host_table.count ? rt_min(end, host_table.views[at].start) : end);
+	table_unlock();
+	return end - start;
 }
 
 #define RESIDENCE_CHUNK 1024 /* pages asked at once */

@@ -56,6 +56,13 @@ enum host_view_flags {
 	VIEW_BROKEN = 1 << 2,	/* HOST-4: PROT_NONE whatever prot says */
 	VIEW_STALE = 1 << 3,	/* in a forked child: not yet mapped anew */
 	VIEW_SEALED = 1 << 4,	/* mseal(2)ed as far as the program can tell */
+	/* Where they differ the kernel has two VMAs: MADV_RANDOM and its like, MAP_NORESERVE. */
+	VIEW_RANDOM = 1 << 5,
+	VIEW_SEQUENTIAL = 1 << 6,
+	VIEW_HUGE = 1 << 7,
+	VIEW_NOHUGE = 1 << 8,
+	VIEW_DONTDUMP = 1 << 9,
+	VIEW_NORESERVE = 1 << 10,
 };
 
 struct host_view {
@@ -152,6 +159,7 @@ void table_read_enter(void);
 void table_read_exit(void);
 /* Views that touch at addr become one, if nothing tells them apart. */
 void table_merge(u64 addr);
+int table_cut(u64 start, u64 end); /* split at both ends, or at neither */
 /* What the program did to a view. */
 void table_set(struct host_view *v, int prot, u32 flags);
 u64 *region_bits_new(u64 regions);

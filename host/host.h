@@ -158,6 +158,10 @@ long host_mprotect(void *addr, u64 len, int prot, int pkey /* -1: mprotect(2) */
 long host_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr);
 /* shmat(2) with SHM_REMAP, of a segment of len bytes. */
 long host_shmat_over(int id, void *addr, int flags, u64 len);
+/* What mremap(2) refuses before it looks at mappings; lengths are of whole pages. */
+int host_mremap_check(u64 old, u64 old_len, u64 new_len, int flags, u64 new_addr);
+/* How much of the range is mapped from its beginning on: of one view, or of what lies before the next; 0 for a hole. */
+u64 host_mapped(const void *addr, u64 len);
 long host_mmap_over(void *addr, u64 len, int prot, int flags, int fd, u64 off); /* any MAP_FIXED mapping over views */
 /* mlockall(2): flags; views made from then on are locked where MCL_FUTURE says so, until host_munlockall(). */
 long host_mlockall(int flags);

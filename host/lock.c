@@ -18,28 +18,43 @@ static bool is_locked(u64 addr)
 	return rt_syscall_raw(__NR_madvise, (long)addr, (long)RT_PAGE_SIZE, MADV_COLD, 0, 0, 0) == -EINVAL;
 }
 
+/* [start, end) lies within one view. */
+static int set_locked(u64 start, u64 end, bool lock)
+{
+	struct host_view *v = host_table.views + table_find(start);
+	u32 flags = lock ? v->flags | VIEW_LOCKED : v->flags & ~(u32)VIEW_LOCKED;
+	int ret;
+
+	if (lock && !is_locked(start))
+		return 0;
+	if (flags != v->flags) {
+		ret = table_cut(start, end);
+		if (ret)
+			return ret;
+		v = host_table.views + table_find(start);
+		table_set(v, v->prot, flags);
+		table_merge(end);
+		table_merge(start);
+	}
+	/* Guard markers cannot be installed in locked memory. */
+	if (lock && host_engine != &host_engine_dp)
+		rt_syscall_raw(__NR_munlock, (long)start, (long)(end - start), 0, 0, 0, 0);
+	return 0;
+}
+
 static int note_locked(u64 start, u64 end, bool lock)
 {
-	int ret = table_split(start);
+	int ret = 0;
 
-	if (!ret)
-		ret = table_split(end);
-	for (u64 at = table_find(start); !ret && at < host_table.count && host_table.views[at].start < end; at++) {
-		struct host_view *v = host_table.views + at;
+	while (start < end && !ret) {
+		u64 at = table_find(start), to;
 
-		if (!lock) {
-			table_set(v, v->prot, v->flags & ~(u32)VIEW_LOCKED);
-			continue;
-		}
-		if (!is_locked(v->start))
-			continue;
-		table_set(v, v->prot, v->flags | VIEW_LOCKED);
-		/* Guard markers cannot be installed in locked memory. */
-		if (host_engine != &host_engine_dp)
-			rt_syscall_raw(__NR_munlock, (long)v->start, (long)(v->end - v->start), 0, 0, 0, 0);
+		if (at == host_table.count || host_table.views[at].start >= end)
+			break;
+		to = rt_min(end, host_table.views[at].end);
+		ret = set_locked(rt_max(start, host_table.views[at].start), to, lock);
+		start = to;
 	}
-	table_merge(end);
-	table_merge(start);
 	return ret;
 }
 
@@ -65,14 +80,10 @@ long host_mlock(void *addr, u64 len, unsigned flags, bool lock)
 	return ret ? ret : noted;
 }
 
-/* Every view is locked or not as the kernel has it; what this cut before is one again. */
+/* Every view is locked or not as the kernel has it. */
 static long note_all(bool lock)
 {
-	long ret = note_locked(0, ~RT_PAGE_MASK, lock);
-
-	for (u64 at = host_table.count; at-- > 1;)
-		table_merge(host_table.views[at].start);
-	return ret;
+	return note_locked(0, ~RT_PAGE_MASK, lock);
 }
 
 long host_mlockall(int flags)

@@ -132,7 +132,7 @@ long host_view_map(struct host_file *file, void *addr, u64 len, int prot, int fl
 	if (ret < 0)
 		return -ENOMEM;
 	table_lock();
-	ret = view_map_locked(file, (u64)addr, length, prot, flags, off, 0);
+	ret = view_map_locked(file, (u64)addr, length, prot, flags, off, flags & MAP_NORESERVE ? VIEW_NORESERVE : 0);
 	if (!rt_is_err(ret))
 		host_poison_deny(file, (struct rt_pages){ off >> RT_PAGE_SHIFT, length >> RT_PAGE_SHIFT });
 	table_unlock();

@@ -223,6 +223,17 @@ void table_merge(u64 addr)
 	whole.file->views--;
 }
 
+int table_cut(u64 start, u64 end)
+{
+	int ret = table_split(start);
+
+	if (!ret)
+		ret = table_split(end);
+	if (ret)
+		table_merge(start);
+	return ret;
+}
+
 void table_set(struct host_view *v, int prot, u32 flags)
 {
 	write_begin();

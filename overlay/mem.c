@@ -149,50 +149,26 @@ static long remap_one(char *old, u64 old_len, u64 new_len, int flags, char *to)
 	return ret;
 }
 
-/* A move to a fixed place that keeps the size may be one of several mappings (Linux 6.17). */
-static bool moves_several(char *old, u64 old_len, u64 new_len, int flags, char *to)
+/* To a given place in the same size: mapping by mapping, whatever they are.  Holes stay holes, and leave the place as it is. */
+static long move_each(char *old, u64 len, int flags, char *new_addr)
 {
-	const int known = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
-	u64 from = (u64)(uintptr_t)old, place = (u64)(uintptr_t)to;
-	struct host_piece piece;
+	long ret = host_mremap_check((u64)(uintptr_t)old, len, len, flags, (u64)(uintptr_t)new_addr);
 
-	if ((flags & ~known) || !(flags & MREMAP_FIXED) || !(flags & MREMAP_MAYMOVE) || !rt_page_aligned(from | place) ||
-	    !old_len || old_len != new_len || rt_add_wraps(from, old_len) || rt_add_wraps(place, old_len) ||
-	    (from < place + old_len && place < from + old_len))
-		return false;
-	return host_view_next(old, old + old_len, &piece) && (piece.addr != old || piece.len != old_len);
-}
-
-/*
- * Mapping by mapping, gaps kept as they are, none at the start; what has moved before an error stays moved.
- * What is not ours goes in one call where the kernel can do that, and else page by page.
- */
-static long remap_several(char *old, u64 len, int flags, char *to)
-{
-	struct host_piece piece;
-	u64 n;
-	long ret;
-
-	for (u64 done = 0; done < len; done += n) {
-		bool found = host_view_next(old + done, old + len, &piece), view = found && piece.addr == old + done;
-
-		n = view ? piece.len : (found ? (u64)(piece.addr - old) : len) - done;
-		ret = remap_one(old + done, n, n, flags, to + done);
-		if (ret == -EFAULT && !view) {
+	for (u64 at = 0, n; at < len && !rt_is_err(ret); at += n) {
+		n = host_mapped(old + at, len - at);
+		if (!n && !at)
+			return -EFAULT;
+		if (n)
+			ret = remap_one(old + at, n, n, flags, new_addr + at);
+		else
 			n = RT_PAGE_SIZE;
-			ret = remap_one(old + done, n, n, flags, to + done);
-			if (ret == -EFAULT && done)
-				continue;
-		}
-		if (rt_is_err(ret))
-			return ret;
 	}
-	return (long)(uintptr_t)to;
+	return rt_is_err(ret) ? ret : (long)new_addr;
 }
 
 void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 {
-	u64 old_size = rt_align_up(old_len, RT_PAGE_SIZE), new_size = rt_align_up(new_len, RT_PAGE_SIZE);
+	u64 size = rt_align_up(old_len, RT_PAGE_SIZE);
 	struct ov_guard guard;
 	long ret;
 
@@ -202,8 +178,8 @@ void *ov_mremap(void *old, u64 old_len, u64 new_len, int flags, void *new_addr)
 	if (ret)
 		return (void *)ov_ret(ret);
 	ov_enter_hot(&guard);
-	if (moves_several(old, old_size, new_size, flags, new_addr))
-		ret = remap_several(old, old_size, flags, new_addr);
+	if ((flags & MREMAP_FIXED) && size == rt_align_up(new_len, RT_PAGE_SIZE))
+		ret = move_each(old, size, flags, new_addr);
 	else
 		ret = remap_one(old, old_len, new_len, flags, new_addr);
 	dev_reap();

@@ -101,6 +101,17 @@ static void policy(int fd)
 	note("mbind-file: other mappings have the policy: %d", mode == MPOL_BIND);
 }
 
+/* From before the last offset that mmap(2) takes to beyond it. */
+static void last_offset(int fd)
+{
+	char *a = mmap(NULL, PG, PROT_READ, MAP_SHARED, fd, INT64_MAX - 2 * PG + 1);
+
+	if (a == MAP_FAILED)
+		note("mremap-offset: no such mapping: %s", strerror(errno));
+	else
+		note("mremap-offset: enlarged: %d", mremap(a, PG, 4 * PG, MREMAP_MAYMOVE) != MAP_FAILED);
+}
+
 static void ignored_signal(void)
 {
 	struct timespec nap = { .tv_nsec = 300000000 };
@@ -143,6 +154,7 @@ int main(void)
 	accounting(ptr);
 	guard_hole(fd);
 	policy(fd);
+	last_offset(fd);
 	ignored_signal();
 	wp_async(ptr);
 	note("outside %d", fd);

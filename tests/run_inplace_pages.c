@@ -154,6 +154,40 @@ static void every_view(void)
 	close(fd);
 }
 
+/* mremap moves several mappings at once, of several files; holes stay where they are. */
+static void several_views(void)
+{
+	int fd = gmem_new(vm, SIZE, SHAREABLE), other = gmem_new(vm, SIZE, SHAREABLE);
+	char *from = map_shared(fd, SIZE, 0), *to = map_shared(fd, SIZE, 0);
+
+	memset(from, 'a', SIZE);
+	is(set_attr2(fd, PG, PG, PRIVATE, NULL), 0, "a page to private");
+	mmap(from + 4 * PG, 2 * PG, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, other, 0);
+	from[4 * PG] = 'o';
+	is(set_attr2(other, PG, PG, PRIVATE, NULL), 0, "and one of another file");
+	munmap(from + 3 * PG, PG);
+	ok(mremap(from, 6 * PG, 6 * PG, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to, "both move at once");
+	is_shared(to, 'a', "a shared page, moved");
+	is_private(to + PG, "the private one");
+	is_shared(to + 4 * PG, 'o', "the other file's");
+	is_private(to + 5 * PG, "its private one");
+	is_shared(to + 3 * PG, 'a', "what lay under the hole");
+	is(touch(from, -1).sig, SIGSEGV, "nothing is left");
+	is_shared(from + 7 * PG, 'a', "behind the range there is");
+	is(set_attr2(fd, 0, SIZE, PRIVATE, NULL), 0, "all to private");
+	is_private(to, "also where it has moved");
+	ok(mremap(to + 3 * PG, 2 * PG, 4 * PG, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT, "several cannot be enlarged");
+	madvise(from + 7 * PG, PG, MADV_RANDOM);
+	ok(mremap(from + 6 * PG, 2 * PG, 4 * PG, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT, "nor where advice parts them");
+	is(madvise(from + 7 * PG, PG, MADV_NORMAL), 0, "the same advice again");
+	from = mremap(from + 6 * PG, 2 * PG, 4 * PG, MREMAP_MAYMOVE);
+	ok(from != MAP_FAILED, "joins them");
+	munmap(from, 4 * PG);
+	munmap(to, SIZE);
+	close(other);
+	close(fd);
+}
+
 static void kernel_access(void)
 {
 	int fd = gmem_new(vm, SIZE, SHAREABLE), zero = open("/dev/zero", O_RDWR), pipe_fds[2];
@@ -303,6 +337,7 @@ int main(void)
 	unallocated();
 	holes();
 	every_view();
+	several_views();
 	kernel_access();
 	policies();
 	large();

@@ -302,6 +302,75 @@ static void moving(uint64_t flags)
 	close(fd);
 }
 
+/* Each page of ptr: which of the file it is, as it holds; whether it is locked. */
+static void case_layout(const char *what, char *ptr, int pages)
+{
+	char text[200] = "";
+	size_t len = 0;
+
+	for (int i = 0; i < pages; i++) {
+		int at = -1;
+
+		if (!touch(ptr + i * PG, -1).sig)
+			at = ptr[i * PG] - 1;
+		len += (size_t)snprintf(text + len, sizeof(text) - len, " %d%s", at,
+					madvise(ptr + i * PG, PG, MADV_DONTNEED) && errno == EINVAL ? "L" : "");
+	}
+	note("%s:%s", what, text);
+}
+
+static void moving_several(uint64_t flags)
+{
+	int fd = gmem_new(vm, SIZE, flags);
+	char *whole = map_shared(fd, SIZE, 0), *from, *to, *away;
+
+	group("mremap of several mappings");
+	for (int i = 0; i < 8; i++)
+		touch(whole + i * PG, 1 + i);
+	from = map_shared(fd, 8 * PG, 0);
+	to = map_shared(fd, 8 * PG, 0);
+	munmap(from + 2 * PG, PG);
+	mprotect(from + 4 * PG, PG, PROT_READ);
+	mlock(from + 6 * PG, PG);
+	CASE_OK(mremap(from + PG, 6 * PG, 6 * PG, MREMAP_MAYMOVE | MREMAP_FIXED, to), "with a hole between them");
+	case_layout("from", from, 8);
+	case_layout("to, with what lay there", to, 8);
+	CASE_OK(mremap(from + 2 * PG, 6 * PG, 6 * PG, MREMAP_MAYMOVE | MREMAP_FIXED, to), "beginning with a hole");
+	case_layout("to", to, 8);
+	munmap(from, 8 * PG);
+	from = mmap(from, 8 * PG, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	madvise(from + 3 * PG, PG, MADV_RANDOM);
+	CASE_OK(mremap(from, 4 * PG, 8 * PG, MREMAP_MAYMOVE | MREMAP_FIXED, to), "growing over a border");
+	case_layout("to", to, 8);
+	CASE_OK(mremap(from, 6 * PG, 3 * PG, MREMAP_MAYMOVE | MREMAP_FIXED, to), "shrinking over a border");
+	case_layout("to", to, 8);
+	case_layout("from", from, 8);
+	munmap(from, 8 * PG);
+	from = mmap(from, 8 * PG, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	madvise(from + 3 * PG, PG, MADV_RANDOM);
+	madvise(from + 3 * PG, PG, MADV_NORMAL);
+	mlock(from + 4 * PG, 4 * PG);
+	munlock(from + 2 * PG, 6 * PG);
+	CASE_OK(mremap(from, 8 * PG, 4 * PG, MREMAP_MAYMOVE | MREMAP_FIXED, to), "joined again");
+	from = mmap(from, 8 * PG, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	mlock(from + 4 * PG, 4 * PG);
+	CASE_OK(mremap(from + 5 * PG, PG, PG, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to), "DONTUNMAP of a locked page");
+	case_layout("all of its mapping is unlocked", from, 8);
+	case_layout("to", to, 2);
+	/* Elsewhere, if it may. */
+	away = mremap(from + 3 * PG, 2 * PG, 3 * PG, MREMAP_MAYMOVE);
+	note("and not joined: %s", away == MAP_FAILED ? strerrorname_np(errno) : "mapped");
+	mlock(from + 4 * PG, PG);
+	munlock(from + 4 * PG, PG);
+	away = mremap(from + 3 * PG, 2 * PG, 3 * PG, MREMAP_MAYMOVE);
+	note("until something changes there: %s", away == MAP_FAILED ? strerrorname_np(errno) : "mapped");
+	CASE_OK(mremap(from, PG, PG, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, from), "DONTUNMAP, the hint is its own place");
+	munmap(from, 8 * PG);
+	munmap(to, 8 * PG);
+	munmap(whole, SIZE);
+	close(fd);
+}
+
 static void policies(uint64_t flags)
 {
 	int fd = gmem_new(vm, SIZE, flags), mode = -1;
@@ -379,6 +448,7 @@ int main(void)
 		residence(flags);
 		syncing(flags);
 		moving(flags);
+		moving_several(flags);
 		policies(flags);
 		userfault(flags);
 	}
