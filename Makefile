@@ -89,9 +89,13 @@ $(O)/tests/fuzz_%: tests/fuzz_%.c $(HOSTED_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) -o $@ $< $(HOSTED_OBJ) -lpthread
 # Harnesses for fuzzers: each with a main() of its own, or (FUZZER_LIB=1) with the fuzzer's.
-$(O)/tests/harness_%: tests/harness_%.c $(HOSTED_OBJ)
+$(O)/tests/harness_%: tests/harness_%.c $(O)/cli.a $(HOSTED_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) $(if $(FUZZER_LIB),-DFUZZER_LIB -fsanitize=fuzzer) -o $@ $< $(HOSTED_OBJ) -lpthread
+	$(CC) $(COMMON) $(CFLAGS) $(HOSTED) $(if $(FUZZER_LIB),-DFUZZER_LIB -fsanitize=fuzzer) -o $@ $< $(O)/cli.a $(HOSTED_OBJ) -lpthread
+# An archive: a harness may include a source of the command, and the linker then leaves that one out.
+$(O)/cli.a: $(filter-out $(O)/hosted/cli/main.o,$(CLI_OBJ))
+	rm -f $@
+	$(AR) rcs $@ $^
 
 $(O)/tests/run_% $(O)/examples/% $(O)/bench/%: CPPFLAGS += -D_GNU_SOURCE
 $(O)/tests/run_%: tests/run_%.c

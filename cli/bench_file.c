@@ -12,6 +12,7 @@
 #include "cli/json_read.h"
 
 #define FILE_SIZE_MAX (4U << 20)
+#define COUNT_MAX	 1e9 /* of samples and the like, in a file */
 
 /* --- writing ------------------------------------------------------------------------- */
 
@@ -114,12 +115,20 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
+/* What is no number of anything is none. */
+static unsigned read_count(const struct json_value *from, const char *key)
+{
+	double value = json_member_number(from, key);
+
+	return value >= 0 && value <= COUNT_MAX ? (unsigned)value : 0;
+}
+
 static struct bench_spread read_spread(const struct json_value *from)
 {
 	return (struct bench_spread){ .median = json_member_number(from, "median"),
 				      .low = json_member_number(from, "low"),
 				      .high = json_member_number(from, "high"),
-				      .count = (unsigned)json_member_number(from, "samples") };
+				      .count = read_count(from, "samples") };
 }
 
 static void read_row(const struct json_value *from, struct bench_row_result *to)
@@ -204,8 +213,8 @@ int bench_read(const char *path, struct bench_result *result)
 	result->cpu = copy(json_member_text(value, "cpu"));
 	result->date = copy(json_member_text(value, "date"));
 	result->load = json_member_number(value, "load");
-	result->cpus = (unsigned)json_member_number(value, "cpus");
-	result->rounds = (unsigned)json_member_number(value, "rounds");
+	result->cpus = read_count(value, "cpus");
+	result->rounds = read_count(value, "rounds");
 	result->quick = json_member(value, "quick", JSON_BOOL) && json_member(value, "quick", JSON_BOOL)->number != 0;
 	ret = read_rows(rows, result);
 	json_free(value);

@@ -202,7 +202,7 @@ int host_audit(struct host_file *file, u64 *bad_page)
 	for (u64 i = 0; i < host_table.count && ok; i++) {
 		struct host_view *v = host_table.views + i;
 
-		if (v->file == file && v->prot != PROT_NONE && !(v->flags & VIEW_BROKEN))
+		if (v->file == file && (v->prot & PROT_READ) && !(v->flags & VIEW_BROKEN))
 			ok = view_agrees(v, bad_page);
 	}
 	table_unlock();

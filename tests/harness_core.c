@@ -7,7 +7,8 @@
  *  1. slots of an address space lie apart and are found by each of their addresses;
  *  2. ranges bound to a file lie within it and apart, and core_file_slot() says the same;
  *  3. pages have the state that the conversions gave them; a pinned page never became private;
- *  4. at the end all memory has been given back.
+ *  4. at the end all memory has been given back;
+ *  5. once more, the same operations give the same answers (INV-8).
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -31,6 +32,14 @@ struct world {
 	void *window[2];
 };
 
+static uint64_t answers; /* a hash of all so far */
+
+static int note(int ret, const struct core_err *err)
+{
+	answers = (answers ^ (uint64_t)(unsigned)ret ^ (ret ? (uint64_t)err->rule << 32 : 0)) * 0x100000001b3ULL;
+	return ret;
+}
+
 static const char *const profiles[] = { "linux-6.8", "linux-6.12", "linux-6.18", "linux-7.3", "linux-7.4" };
 
 static int find(void *ctx, u32 fd, struct core_file **ret)
@@ -45,9 +54,9 @@ static int find(void *ctx, u32 fd, struct core_file **ret)
 static void create(struct world *w, unsigned f, u64 flags)
 {
 	struct kvm_create_guest_memfd args = { .size = PAGES * PG, .flags = flags };
-	struct core_err err;
+	struct core_err err = { .rule = RULE_NONE };
 
-	if (w->open[f] || core_file_check(&w->vm, &args, &err))
+	if (w->open[f] || note(core_file_check(&w->vm, &args, &err), &err))
 		return;
 	memset(w->window[f], 0, core_store_window_size(PAGES));
 	core_file_init(&w->file[f], &w->vm, &args, w->window[f]);
@@ -72,13 +81,14 @@ static void convert(struct world *w, unsigned f, u64 first, u64 count, u64 value
 	struct rt_pages range = { first, count };
 	const bool to_private = value == 8;
 	u64 error_offset = ~0ULL;
-	struct core_err err;
+	struct core_err err = { .rule = RULE_NONE };
 	int ret;
 
-	if (!w->open[f] || !core_file_has_attributes_ioctl(&w->file[f]) || core_convert_check(&w->file[f], &args, &err))
+	if (!w->open[f] || !core_file_has_attributes_ioctl(&w->file[f]) || note(core_convert_check(&w->file[f], &args, &err), &err))
 		return;
 	HOLDS(count && first + count <= PAGES && (value == 0 || value == 8));
 	ret = core_convert_begin(&w->file[f], range, to_private, &error_offset, &err);
+	answers = (answers ^ error_offset) * 0x100000001b3ULL ^ (uint64_t)(unsigned)ret;
 	if (ret == -EAGAIN)
 		HOLDS(to_private && error_offset / PG >= first && error_offset / PG < first + count && w->pins[f][error_offset / PG]);
 	if (ret == 1)
@@ -98,7 +108,7 @@ static void set_slot(struct world *w, struct input *in)
 	struct kvm_userspace_memory_region2 r = { .slot = (u32)input_take(in, 1) % SLOTS, .flags = (u32)input_take(in, 1) & 7 };
 	const u64 fine = input_take(in, 1);
 	struct core_slot_effect effect;
-	struct core_err err;
+	struct core_err err = { .rule = RULE_NONE };
 
 	r.guest_phys_addr = input_take(in, 1) % 64 * PG;
 	r.memory_size = input_take(in, 1) % 20 * PG;
@@ -113,17 +123,17 @@ static void set_slot(struct world *w, struct input *in)
 	case 254: r.guest_memfd_offset = input_take(in, 8); break;
 	case 255: r.flags = (u32)input_take(in, 4); break;
 	}
-	core_memslot_set(&w->vm, &r, r.flags & 4 ? 2 : 1 + (int)(fine & 1), find, w, &effect, &err);
+	note(core_memslot_set(&w->vm, &r, r.flags & 4 ? 2 : 1 + (int)(fine & 1), find, w, &effect, &err), &err);
 }
 
 static void attributes(struct world *w, struct input *in)
 {
 	struct kvm_memory_attributes a = { .address = input_take(in, 1) % 64 * PG, .size = input_take(in, 1) % 32 * PG };
 	const u64 first = a.address / PG;
-	struct core_err err;
+	struct core_err err = { .rule = RULE_NONE };
 
 	a.attributes = input_take(in, 1) % 3 * 8;
-	if (!core_vm_has_attributes_ioctl(&w->vm) || core_vm_set_attributes(&w->vm, &a, &err))
+	if (!core_vm_has_attributes_ioctl(&w->vm) || note(core_vm_set_attributes(&w->vm, &a, &err), &err))
 		return;
 	for (u64 p = first; p < first + a.size / PG; p++)
 		HOLDS(core_vm_attributes(&w->vm, p) == a.attributes);
@@ -199,7 +209,7 @@ static void step(struct world *w, struct input *in)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static uint64_t play(const uint8_t *data, size_t size)
 {
 	static struct world w;
 	static void *windows[2];
@@ -208,6 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct core_profile *p = core_profile_find(profiles[choice % RT_ARRAY_SIZE(profiles)]);
 	const long before = mem_live;
 
+	answers = 1;
 	w = (struct world){ .open = { false } };
 	for (unsigned f = 0; f < 2; f++) {
 		if (!windows[f])
@@ -228,5 +239,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_slots(&w);
 	core_vm_fini(&w.vm);
 	HOLDS(mem_live == before);
+	return answers;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const uint64_t first = play(data, size);
+
+	HOLDS(play(data, size) == first);
 	return 0;
 }
