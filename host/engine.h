@@ -108,7 +108,7 @@ struct host_engine {
 	/* Make a shared page reachable that is not mapped: true when it was not and is now. */
 	bool (*serve)(struct host_view *v, u64 page);
 	bool serves; /* serve() has something to do */
-	/* The table drops this piece; its VMAs are gone or go by other means. */
+	/* The table drops this piece; its VMAs are gone or go by other means.  May be NULL. */
 	void (*forget)(struct host_view *v);
 };
 
@@ -221,10 +221,9 @@ int host_memfd_resize(int fd, u64 size);
 long eg_map(struct host_view *v, u64 addr, int flags, bool all_open);
 int eg_expose(struct host_view *v);
 int eg_place(struct host_view *v, u64 start, u64 len, bool backing, bool sure);
-void eg_forget(struct host_view *v);
 
 /* host/map.c: with the table lock held. */
-/* What eg and remap map a file's views from; hidden, until the last view goes. */
+/* What a file's views are mapped from; hidden, until the last view goes: no file outlives its mappings. */
 int file_map_fd(struct host_file *file, bool backing);
 void file_map_fds_close(struct host_file *file);
 long view_map_locked(struct host_file *file, u64 addr, u64 len, int prot, int flags, u64 off, u32 view_flags);

@@ -244,10 +244,6 @@ static bool dp_serve(struct host_view *v, u64 page)
 	return false;
 }
 
-static void dp_forget(struct host_view *v)
-{
-}
-
 const struct host_engine host_engine_dp = {
 	.name = "dp",
 	.init = dp_init,
@@ -264,5 +260,4 @@ const struct host_engine host_engine_dp = {
 	.allow_undo = region_allow_undo,
 	.settle = region_settle,
 	.serve = dp_serve,
-	.forget = dp_forget,
 };

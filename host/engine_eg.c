@@ -134,12 +134,6 @@ static bool eg_serve(struct host_view *v, u64 page)
 	return false;
 }
 
-void eg_forget(struct host_view *v)
-{
-	if (v->file->views == 1)
-		file_map_fds_close(v->file);
-}
-
 const struct host_engine host_engine_eg = {
 	.name = "eg",
 	.init = eg_init,
@@ -156,5 +150,4 @@ const struct host_engine host_engine_eg = {
 	.allow_undo = region_allow_undo,
 	.settle = region_settle,
 	.serve = eg_serve,
-	.forget = eg_forget,
 };

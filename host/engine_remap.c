@@ -275,7 +275,6 @@ static void remap_forget(struct host_view *v)
 	}
 	if (extra < 0 || host_table.count <= 1)
 		extra = 0;
-	eg_forget(v);
 }
 
 const struct host_engine host_engine_remap = {

@@ -169,9 +169,11 @@ void table_remove(u64 start, u64 end)
 		struct host_view *v = views + last;
 
 		host_table.vmas -= view_vmas(v);
-		host_engine->forget(v);
+		if (host_engine->forget)
+			host_engine->forget(v);
 		region_bits_free(v->open, view_regions(v));
-		v->file->views--;
+		if (!--v->file->views)
+			file_map_fds_close(v->file);
 	}
 	if (first == last)
 		return;

@@ -50,6 +50,9 @@ static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off
 		*ret = -ENODEV;
 	if (obj)
 		dev_put(obj);
+	/* It may have been laid over the last view of another file. */
+	if (flags & MAP_FIXED)
+		dev_reap();
 	if (*ret < 0 && rt_is_err(*ret))
 		ov_report_refusal("mmap", &err);
 	ov_leave(&guard);
