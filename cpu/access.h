@@ -246,7 +246,7 @@ static inline int cpu_end(struct cpu *cpu, const struct cpu_insn *in)
 enum { CPU_MODE_16, CPU_MODE_32, CPU_MODE_64 };
 
 /* Leave the interpreter; the guest's state is that before the current instruction. */
-enum { CPU_LEAVE_EXIT, CPU_LEAVE_EXCEPTION, CPU_LEAVE_AGAIN, CPU_LEAVE_HOST_FAULT };
+enum { CPU_LEAVE_EXIT, CPU_LEAVE_EXCEPTION, CPU_LEAVE_AGAIN, CPU_LEAVE_HOST_FAULT, CPU_LEAVE_EMULATE };
 void cpu_leave(struct cpu *cpu, int code) __attribute__((noreturn));
 void cpu_exit_now(struct cpu *cpu, enum cpu_exit why) __attribute__((noreturn));
 void cpu_page_fault(struct cpu *cpu, u64 la, u32 error) __attribute__((noreturn));

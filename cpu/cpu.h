@@ -33,8 +33,8 @@ enum {
 	CPU_FETCH = 4,
 	CPU_WALK = 8,	 /* an entry of the guest's page tables (with CPU_WRITE: sets A or D) */
 	CPU_SYSTEM = 16, /* descriptor tables, TSS, IDT, frames pushed by event delivery */
-	CPU_KVM =
-		32, /* KVM would do it in software (string I/O and its walks): userspace_addr, never the guest_memfd */
+	/* KVM would do it in software (string I/O and its walks, instructions with MMIO): userspace_addr, never the guest_memfd */
+	CPU_KVM = 32,
 };
 
 enum cpu_map {
@@ -49,6 +49,8 @@ enum cpu_map {
 struct cpu_page {
 	u8 *host;	 /* of the whole 4 KiB page, aligned */
 	bool writable;	 /* the CPU may write through host now and later without asking again */
+	bool logged;	 /* bus->wrote() is to be told of a write, once the host is known to allow it */
+	bool unusable;	 /* of CPU_KVM: MMIO only since there is memory that cannot be accessed */
 	u64 fault_flags; /* of a memory fault */
 };
 
@@ -64,6 +66,7 @@ struct cpu_bus {
 	 * CPU_WRITE it is written to at once even when !writable (dirty logging: every write asks, unless writable).
 	 */
 	enum cpu_map (*map)(void *ctx, u64 gpa, unsigned access, struct cpu_page *ret);
+	void (*wrote)(void *ctx, u64 gpa); /* never called, may be NULL, where nothing is `logged` */
 	/* Devices of the owner: true when it was served (data filled for reads), else the CPU exits.  May be NULL. */
 	bool (*mmio)(void *ctx, u64 gpa, void *data, unsigned len, bool write);
 	bool (*pio)(void *ctx, u16 port, void *data, unsigned size, bool write);
@@ -353,6 +356,7 @@ struct cpu {
 	u8 io_length, io_addr_size;
 	bool io_repeats;
 	bool kvm_access; /* string I/O: KVM's own accesses */
+	bool emulating;	 /* M-4: the instruction is KVM's to execute */
 	bool deferred;	 /* cpu_complete() produced deferred_exit, which cpu_run() returns */
 	enum cpu_exit deferred_exit;
 	u32 trap_dr6; /* debug traps to raise behind the instruction */

@@ -21,9 +21,11 @@
  *      fails the walk starts again (cpu/walk.c).
  * M-3  All pages of an access are translated with its permissions before the
  *      first byte of it is read or written.
- * M-4  MMIO reads are logged; the instruction is executed again with the log
- *      after each exit, so that it may have any number of operands.  MMIO writes
- *      are queued and exit after the instruction has retired.
+ * M-4  An instruction that meets MMIO is executed anew from its beginning as KVM's emulator would (cpu->emulating):
+ *      all its operands are KVM's own accesses, which the TLB takes no part in.  MMIO reads are
+ *      logged; the instruction is executed again with the log after each exit, so that it may have any number of
+ *      operands, and what was answered counts, whatever lies there by then.  MMIO writes are queued and exit
+ *      after the instruction has retired.
  * M-5  Pages with an armed data breakpoint never enter the TLB.
  * M-6  While CR0.AM and EFLAGS.AC have a user's accesses checked for alignment, nothing enters the TLB: the check is
  *      in the slow paths, behind the translation, since a page fault comes first.
@@ -31,9 +33,13 @@
 #include "cpu/access.h"
 
 #include "cpu/debug.h"
+#include "cpu/ops.h"
 #include "cpu/walk.h"
 
 /* ---- generations ---- */
+
+/* The last of ten bits' is nobody's. */
+enum { GENERATIONS = (1 << 10) - 1 };
 
 void cpu_update_key(struct cpu *cpu)
 {
@@ -44,7 +50,7 @@ void cpu_update_key(struct cpu *cpu)
 		mode = MODE_SMAP;
 	if (mode == MODE_USER && (cpu->flags & CPU_F_AC) && (cpu->cr0 & (1 << 18)))
 		mode = MODE_ALIGNED;
-	cpu->tlb_key = (u64)cpu->tlb_gen << 2 | mode;
+	cpu->tlb_key = (u64)(cpu->emulating ? GENERATIONS : cpu->tlb_gen) << 2 | mode;
 	if (cpu_long_mode(cpu) && cpu->seg[CPU_CS].l)
 		code = CPU_MODE_64;
 	else
@@ -55,7 +61,7 @@ void cpu_update_key(struct cpu *cpu)
 void cpu_flush_tlb(struct cpu *cpu)
 {
 	cpu->flushes++;
-	if (++cpu->tlb_gen == 1 << 10) {
+	if (++cpu->tlb_gen == GENERATIONS) {
 		memset(cpu->tlb, 0, CPU_TLB_SIZE * sizeof(*cpu->tlb));
 		cpu->tlb_gen = 1;
 	}
@@ -80,14 +86,26 @@ void cpu_flush_memory(struct cpu *cpu)
 struct target {
 	u8 *host; /* NULL: MMIO */
 	u64 gpa;
+	bool unusable;
 };
+
+/* A read that a device has answered already. */
+static bool is_logged(const struct cpu *cpu, u64 gpa)
+{
+	for (unsigned i = cpu->read_pos; i < cpu->read_count; i++) {
+		if (cpu->read_log[i].gpa == gpa)
+			return true;
+	}
+	return false;
+}
 
 /* Translate the page of la, fill the TLB, find the host's address; #PF and exits do not return. */
 static struct target translate(struct cpu *cpu, u64 la, unsigned access, u64 key, unsigned extra)
 {
+	const bool own = cpu->emulating && !(extra & CPU_SYSTEM);
 	const bool checked = (key & 3) == MODE_ALIGNED;
 	const unsigned mode = checked ? MODE_USER : key & 3;
-	struct target t = { NULL, 0 };
+	struct target t = { NULL, 0, false };
 	struct cpu_page page;
 	struct cpu_tlb *e;
 	struct cpu_walk w;
@@ -96,10 +114,16 @@ static struct target translate(struct cpu *cpu, u64 la, unsigned access, u64 key
 	if (!cpu_walk(cpu, la, access, mode, true, &w))
 		cpu_page_fault(cpu, la, w.error);
 	t.gpa = w.gpa;
-	if (cpu_ask(cpu, w.gpa, access | extra, &page) != CPU_MAP_RAM)
+	if (own && access == CPU_READ && is_logged(cpu, w.gpa))
 		return t;
+	if (cpu_ask(cpu, w.gpa, access | extra | (own ? CPU_KVM : 0), &page) != CPU_MAP_RAM) {
+		if (!own && !cpu->kvm_access && !cpu->event.active && !(extra & CPU_SYSTEM))
+			cpu_leave(cpu, CPU_LEAVE_EMULATE);
+		t.unusable = page.unusable;
+		return t;
+	}
 	t.host = page.host + (w.gpa & RT_PAGE_MASK);
-	if (cpu->kvm_access || checked || cpu_debug_watches(cpu, la))
+	if (own || cpu->kvm_access || checked || cpu_debug_watches(cpu, la))
 		return t;
 	e = cpu_tlb_entry(cpu, la);
 	tag = (la & ~RT_PAGE_MASK) | key;
@@ -234,7 +258,7 @@ static void host_write(u8 *host, const u8 *buf, unsigned n)
 static void read_bytes(struct cpu *cpu, u64 la, u8 *buf, unsigned n, u64 key, unsigned extra)
 {
 	const unsigned first = (unsigned)rt_min(n, RT_PAGE_SIZE - (la & RT_PAGE_MASK));
-	struct target t = translate(cpu, la, CPU_READ, key, extra), t2 = { NULL, 0 };
+	struct target t = translate(cpu, la, CPU_READ, key, extra), t2 = { NULL, 0, false };
 
 	cpu_debug_access(cpu, la, n, false);
 	if (first < n)
@@ -254,7 +278,7 @@ static void read_bytes(struct cpu *cpu, u64 la, u8 *buf, unsigned n, u64 key, un
 static void write_bytes(struct cpu *cpu, u64 la, const u8 *buf, unsigned n, u64 key, unsigned extra)
 {
 	const unsigned first = (unsigned)rt_min(n, RT_PAGE_SIZE - (la & RT_PAGE_MASK));
-	struct target t = translate(cpu, la, CPU_WRITE, key, extra), t2 = { NULL, 0 };
+	struct target t = translate(cpu, la, CPU_WRITE, key, extra), t2 = { NULL, 0, false };
 
 	cpu_debug_access(cpu, la, n, true);
 	if (first < n) {
@@ -314,11 +338,36 @@ void cpu_store_slow(struct cpu *cpu, u64 la, unsigned n, u64 v, unsigned seg, u6
 	write_bytes(cpu, la, (const u8 *)&v, n, key, 0);
 }
 
+/*
+ * KVM compares what it has read with memory and exchanges it; it gives up where memory cannot be accessed,
+ * and has the CPU try again when something else stands there.
+ */
+static void *modify_locked(struct cpu *cpu, u64 la, unsigned n)
+{
+	const struct target t = translate(cpu, la, CPU_WRITE, cpu->tlb_key, 0);
+	u8 now[8];
+
+	if (t.unusable)
+		cpu_emulation_failure(cpu);
+	if (!t.host)
+		return NULL;
+	host_read(now, t.host, n);
+	if (cpu->read_pos < cpu->read_count && !memcmp(now, cpu->read_log[cpu->read_pos].data, n))
+		return t.host;
+	cpu_mmio_forget(cpu);
+	cpu_leave(cpu, CPU_LEAVE_AGAIN);
+}
+
 void *cpu_modify_slow(struct cpu *cpu, u64 la, unsigned n, unsigned seg)
 {
 	struct target t;
+	bool locked;
 
 	check_canonical(cpu, la, n, seg);
+	if (cpu->emulating) {
+		locked = cpu->insn->flags & CPU_IN_LOCK || cpu->insn->fn == op_xchg;
+		return locked && cpu->read_count && n <= 8 ? modify_locked(cpu, la, n) : NULL;
+	}
 	if ((la & RT_PAGE_MASK) + n > RT_PAGE_SIZE) {
 		/* Permission of both pages first: the load that follows must not be seen to fail for reading. */
 		translate(cpu, la, CPU_WRITE, cpu->tlb_key, 0);

@@ -375,7 +375,8 @@ static void execute_one(struct cpu *cpu)
 
 	cpu->insn = NULL;
 	cpu->trap_dr6 = 0;
-	if (cpu_debug_armed(cpu) && !(flags & CPU_F_RF)) {
+	/* What is emulated has passed them, and without RF by now. */
+	if (cpu_debug_armed(cpu) && !(flags & CPU_F_RF) && !cpu->emulating) {
 		hits = cpu_debug_insn(cpu, la);
 		if (hits)
 			cpu_raise_debug(cpu, hits);
@@ -506,16 +507,31 @@ static int deliver_fault(struct cpu *cpu)
 static int run_one(struct cpu *cpu)
 {
 	execute_one(cpu);
+	if (cpu->write_count)
+		cpu_mmio_write_exit(cpu);
 	cpu->why = CPU_EXIT_STOPPED;
 	return CPU_LEAVE_AGAIN;
+}
+
+/* M-4 */
+static int emulate(struct cpu *cpu)
+{
+	int code;
+
+	cpu->emulating = true;
+	cpu_update_key(cpu);
+	code = guard(cpu, run_one);
+	cpu->emulating = cpu->stepping = false;
+	cpu_update_key(cpu);
+	return code;
 }
 
 /* Exceptions end here: deliver until it works or the CPU shuts down. */
 static bool leave(struct cpu *cpu, int code, enum cpu_exit *ret)
 {
 	cpu->stepping = false;
-	while (code == CPU_LEAVE_EXCEPTION)
-		code = guard(cpu, deliver_fault);
+	while (code == CPU_LEAVE_EXCEPTION || code == CPU_LEAVE_EMULATE)
+		code = code == CPU_LEAVE_EMULATE ? emulate(cpu) : guard(cpu, deliver_fault);
 	if (code == CPU_LEAVE_AGAIN)
 		return false;
 	cpu_save_event(cpu);
@@ -539,7 +555,7 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 
 void cpu_execute_again(struct cpu *cpu)
 {
-	if (leave(cpu, guard(cpu, run_one), &cpu->deferred_exit))
+	if (leave(cpu, emulate(cpu), &cpu->deferred_exit))
 		cpu->deferred = true;
 }
 

@@ -24,13 +24,17 @@ enum cpu_map cpu_ask(struct cpu *cpu, u64 gpa, unsigned access, struct cpu_page 
 	enum cpu_map r;
 
 	page->host = NULL;
-	page->writable = false;
+	page->writable = page->logged = page->unusable = false;
 	page->fault_flags = 0;
 	r = cpu->bus->map(cpu->ctx, gpa & ~RT_PAGE_MASK, access | (cpu->kvm_access ? CPU_KVM : 0), page);
 	if (r == CPU_MAP_RAM || r == CPU_MAP_MMIO) {
 		if (r == CPU_MAP_RAM) {
 			cpu->touched_host = (u64)(uintptr_t)page->host;
 			cpu->touched_gpa = gpa & ~RT_PAGE_MASK;
+		}
+		if (page->logged && (access & CPU_WRITE)) {
+			__asm__ volatile("lock orb $0, %0" : "+m"(*page->host) : : "memory", "cc");
+			cpu->bus->wrote(cpu->ctx, gpa & ~RT_PAGE_MASK);
 		}
 		return r;
 	}

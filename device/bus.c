@@ -41,7 +41,7 @@ bool dev_hva_accessible(u64 hva, bool write)
 	char *page = (char *)(uintptr_t)hva, byte;
 	long ret;
 
-	if (hva >= USER_END)
+	if (!hva || hva >= USER_END)
 		return false;
 	do {
 		ret = rt_syscall_raw(__NR_madvise, (long)page, RT_PAGE_SIZE, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ,
@@ -69,20 +69,18 @@ static enum cpu_map map_file(struct dev_vcpu *v, const struct core_place *place,
 	return CPU_MAP_HOST_FAULT;
 }
 
-static enum cpu_map map_hva(struct dev_vcpu *v, u64 gpa, bool write, const struct core_place *place,
-			    struct cpu_page *ret)
+static enum cpu_map map_hva(struct dev_vcpu *v, bool write, const struct core_place *place, struct cpu_page *ret)
 {
 	bool logged = place->slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
 
-	/* Old kernels take addresses that are none. */
-	if (place->hva >= USER_END) {
+	/* Old kernels take addresses that are none; and all take 0, where nothing can be, which here says that there is no memory. */
+	if (!place->hva || place->hva >= USER_END) {
 		v->fault_errno = EFAULT;
 		return CPU_MAP_HOST_FAULT;
 	}
 	ret->host = (u8 *)(uintptr_t)place->hva;
 	ret->writable = !(place->slot->flags & KVM_MEM_READONLY) && (!logged || write);
-	if (logged && write)
-		dev_dirty_mark(v, place->slot, gpa);
+	ret->logged = logged;
 	return CPU_MAP_RAM;
 }
 
@@ -99,9 +97,10 @@ static enum cpu_map map_page(struct dev_vcpu *v, u64 gpa, unsigned access, struc
 	case CORE_BACKING_FILE:
 		return map_file(v, &place, ret);
 	case CORE_BACKING_HVA:
-		if ((access & CPU_KVM) && !dev_hva_accessible(place.hva, write))
+		ret->unusable = (access & CPU_KVM) && !dev_hva_accessible(place.hva, write);
+		if (ret->unusable)
 			return CPU_MAP_MMIO;
-		return map_hva(v, gpa, write, &place, ret);
+		return map_hva(v, write, &place, ret);
 	case CORE_BACKING_FAULT:
 		ret->fault_flags = place.fault_flags;
 		return CPU_MAP_MEMORY_FAULT;
@@ -109,6 +108,15 @@ static enum cpu_map map_page(struct dev_vcpu *v, u64 gpa, unsigned access, struc
 		break;
 	}
 	return CPU_MAP_MMIO;
+}
+
+static void bus_wrote(void *ctx, u64 gpa)
+{
+	struct dev_vcpu *v = ctx;
+	const struct core_slot *slot = core_memslot_by_gpa(&v->vm->core, 0, gpa);
+
+	if (slot)
+		dev_dirty_mark(v, slot, gpa);
 }
 
 static enum cpu_map bus_map(void *ctx, u64 gpa, unsigned access, struct cpu_page *ret)
@@ -248,6 +256,7 @@ static bool bus_hypercall(void *ctx, u64 nr, const u64 args[5], u64 *ret)
 
 const struct cpu_bus dev_cpu_bus = {
 	.map = bus_map,
+	.wrote = bus_wrote,
 	.mmio = bus_mmio,
 	.pio = bus_pio,
 	.cpuid = bus_cpuid,

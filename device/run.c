@@ -388,7 +388,10 @@ static long run_unmasked(struct dev_vcpu *v, struct dev_thread *thread)
 	}
 	if (ret == 0) {
 		complete(v);
-		ret = v->run->immediate_exit ? -EINTR : loop(v, thread);
+		/* What the completed instruction needs next comes before all else. */
+		ret = v->cpu->deferred ? report(v, cpu_run(v->cpu)) : GO_ON;
+		if (ret == GO_ON)
+			ret = v->run->immediate_exit ? -EINTR : loop(v, thread);
 	}
 	return ret;
 }
