@@ -37,6 +37,12 @@ typedef uint32_t u32;
 #define WINDOW_BASE  0x200000000000ULL
 #define WINDOW_STEP  0x400000ULL
 #define SKIPPED	     (-1000) /* the step had nothing to act on */
+/* What only memslots use: the guests' own, and memory of which the last pages cannot be written, or not be read either. */
+#define RAM_ADDRESS    ((char *)(WINDOW_BASE + WINDOWS * WINDOW_STEP))
+#define MEMORY_ADDRESS ((char *)(WINDOW_BASE + (WINDOWS + 1) * WINDOW_STEP))
+#define MEMORY_PAGES   16ULL
+#define MEMORY_READ    10ULL /* from here on: PROT_READ */
+#define MEMORY_NONE    13ULL
 #define ALLOCATION   (64ULL << 20) /* bytes: pages of a real guest_memfd cannot be swapped */
 
 /* What a step did.  aux: memory written back, contents, a signal's address within the window. */
@@ -47,6 +53,8 @@ struct result {
 };
 
 static int kvm = -1, vm[VMS], file[FILES], source = -1, sink = -1;
+static int vcpu[VMS], vcpu_reads[VMS]; /* vcpu_reads: awaits what a device answers */
+static void *vcpu_run[VMS];
 static sigjmp_buf fault_env;
 static siginfo_t fault_info;
 
@@ -82,9 +90,30 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	siglongjmp(fault_env, 1);
 }
 
+static void forget_vcpu(u64 v)
+{
+	if (vcpu_run[v] && vcpu_run[v] != MAP_FAILED)
+		munmap(vcpu_run[v], PAGE);
+	vcpu_run[v] = NULL;
+	close(vcpu[v]);
+	vcpu[v] = -1;
+}
+
+static int new_memory(void)
+{
+	if (mmap(MEMORY_ADDRESS, MEMORY_PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return -1;
+	if (mprotect(MEMORY_ADDRESS, MEMORY_NONE * PAGE, PROT_READ))
+		return -1;
+	return mprotect(MEMORY_ADDRESS, MEMORY_READ * PAGE, PROT_READ | PROT_WRITE);
+}
+
 /* Everything open at a step is closed: a sequence begins with nothing. */
 static void end_sequence(void)
 {
+	for (u64 v = 0; v < VMS; v++)
+		if (vcpu[v] >= 0)
+			forget_vcpu(v);
 	for (u64 w = 0; w < WINDOWS; w++)
 		munmap(window(w), WINDOW_PAGES * PAGE);
 	for (int f = 0; f < FILES; f++) {
@@ -97,7 +126,10 @@ static void end_sequence(void)
 			close(vm[v]);
 		vm[v] = -1;
 	}
+	new_memory();
 }
+
+static int make_ram(void);
 
 static int begin(void)
 {
@@ -113,13 +145,14 @@ static int begin(void)
 	for (int f = 0; f < FILES; f++)
 		file[f] = -1;
 	for (int v = 0; v < VMS; v++)
-		vm[v] = -1;
+		vm[v] = vcpu[v] = -1;
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (unsigned char)(i * 7 + i / PAGE + 1);
 	source = memfd_create("source", 0);
 	sink = memfd_create("sink", 0);
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kvm < 0 || source < 0 || sink < 0 || write(source, bytes, sizeof(bytes)) != sizeof(bytes))
+	if (kvm < 0 || source < 0 || sink < 0 || write(source, bytes, sizeof(bytes)) != sizeof(bytes) ||
+	    new_memory() || make_ram())
 		return -errno;
 	return 0;
 }

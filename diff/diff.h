@@ -48,6 +48,8 @@ struct diff_generator {
 	uint64_t random;
 	uint32_t vm_types; /* mask */
 	bool guards;	   /* this sequence has guard pages, and no holes */
+	bool guests;	   /* has vCPUs, and no memory that can be written only */
+	bool logs;	   /* has slots that log, and guests that write whenever they read */
 	struct {
 		bool used;
 		unsigned type;
@@ -64,6 +66,7 @@ struct diff_generator {
 		bool used;
 		uint64_t gpa, size, hva, flags;
 	} slot[2][6];
+	bool vcpu[2];
 };
 
 void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types);

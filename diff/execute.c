@@ -8,6 +8,7 @@
 #include "diff/calls.h"
 #include "diff/calls_file.h"
 #include "diff/calls_map.h"
+#include "diff/calls_guest.h"
 #include "diff/calls_other.h"
 
 /* The text of what has just been included. */
@@ -17,6 +18,7 @@ __asm__(".section .rodata\n"
 	".incbin \"diff/calls.h\"\n"
 	".incbin \"diff/calls_file.h\"\n"
 	".incbin \"diff/calls_map.h\"\n"
+	".incbin \"diff/calls_guest.h\"\n"
 	".incbin \"diff/calls_other.h\"\n"
 	".byte 0\n"
 	".previous\n");

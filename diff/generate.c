@@ -40,6 +40,8 @@ void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t seque
 	g->random = seed * 0xd1342543de82ef95ULL + sequence;
 	g->vm_types = vm_types;
 	g->guards = one_in(g, 4);
+	g->guests = one_in(g, 2);
+	g->logs = one_in(g, 4);
 }
 
 /* Numbers at which something changes. */
@@ -65,24 +67,34 @@ bool find_file(struct diff_generator *g, uint64_t *f)
 	return false;
 }
 
-void diff_generate(struct diff_generator *g, struct diff_step *step)
-{
-	static const struct {
-		void (*generate)(struct diff_generator *g, uint64_t *a);
-		unsigned weight;
-	} kinds[DIFF_KINDS] = {
+static const struct {
+	void (*generate)(struct diff_generator *g, uint64_t *a);
+	unsigned weight;
+} kinds[DIFF_KINDS] = {
 #define STEP(name, args, weight, call) [DIFF_##name] = { gen_##name, weight },
 #include "diff/step.def"
 #undef STEP
-	};
+};
+
+static unsigned weight(const struct diff_generator *g, unsigned kind)
+{
+	switch (kind) {
+	case DIFF_new_vcpu: case DIFF_close_vcpu: case DIFF_guest: case DIFF_resume: case DIFF_memory:
+		return g->guests ? kinds[kind].weight : 0;
+	default: return kinds[kind].weight;
+	}
+}
+
+void diff_generate(struct diff_generator *g, struct diff_step *step)
+{
 	uint64_t total = 0, at;
 	unsigned kind = 0;
 
 	for (unsigned k = 0; k < DIFF_KINDS; k++)
-		total += kinds[k].weight;
+		total += weight(g, k);
 	at = below(g, total);
-	while (at >= kinds[kind].weight)
-		at -= kinds[kind++].weight;
+	while (at >= weight(g, kind))
+		at -= weight(g, kind++);
 	/* A sequence begins with VMs and files. */
 	for (unsigned v = 0; v < COUNT(g->vm); v++) {
 		if (!g->vm[v].used && one_in(g, 3))

@@ -42,8 +42,11 @@ static uint64_t byte_in(struct diff_generator *g, uint64_t w)
 
 static uint64_t prot(struct diff_generator *g)
 {
-	return one_in(g, 2) ? PROT_READ | PROT_WRITE :
-			      PICK(g, PROT_NONE, PROT_READ, PROT_WRITE, PROT_READ | PROT_EXEC, PROT_READ | PROT_WRITE);
+	uint64_t p = one_in(g, 2) ? PROT_READ | PROT_WRITE :
+				    PICK(g, PROT_NONE, PROT_READ, PROT_WRITE, PROT_READ | PROT_EXEC, PROT_READ | PROT_WRITE);
+
+	/* See the head of generate.c. */
+	return g->guests && p == PROT_WRITE ? PROT_READ : p;
 }
 
 void gen_map(struct diff_generator *g, uint64_t *a)

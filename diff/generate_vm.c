@@ -49,6 +49,9 @@ static uint64_t host_address(struct diff_generator *g)
 {
 	if (one_in(g, 12))
 		return PICK(g, 1, 4097, 0x7ffffffff000ULL, 0x7fffffffe000ULL, 1ULL << 63, ~0ULL, 0xffff800000000000ULL, 1ULL << 60);
+	/* The memory that nothing but slots and guests know. */
+	if (g->guests && one_in(g, 3))
+		return 0x200000000000ULL + 7 * 0x400000 + below(g, 14) * PAGE;
 	return one_in(g, 2) ? 0 : 0x200000000000ULL + below(g, 6) * 0x400000 + below(g, 8) * PAGE;
 }
 
@@ -78,9 +81,15 @@ void gen_slot(struct diff_generator *g, uint64_t *a)
 		a[4] = slot_size(g);
 		a[5] = host_address(g);
 	}
+	/* A guest's load can set a bit of the log, or not: see the head of generate.c. */
+	if (g->guests && !g->logs && !(a[2] & ~3ULL))
+		a[2] &= 2;
 	if (!find_file(g, &a[6]) || one_in(g, 12))
 		a[6] = COUNT(g->file) + below(g, 4);
 	a[7] = one_in(g, 10) ? odd(g) : below(g, 10) * PAGE;
+	/* No guest accesses a page of a file that the model does not keep. */
+	if (g->guests && a[7] >= 64 * PAGE && a[7] < 1ULL << 63)
+		a[7] = 0;
 	if (one_in(g, 16))
 		a[1] |= (1 + below(g, 3)) << 16;
 	if (one_in(g, 40))
@@ -107,7 +116,7 @@ void gen_slot1(struct diff_generator *g, uint64_t *a)
 	before.random = g->random;
 	*g = before;
 	if (!one_in(g, 8))
-		a[2] &= 3;
+		a[2] &= g->guests && !g->logs ? 2 : 3;
 }
 
 void gen_dirty_log(struct diff_generator *g, uint64_t *a)
@@ -122,7 +131,7 @@ void gen_attributes(struct diff_generator *g, uint64_t *a)
 	a[1] = one_in(g, 8) ? odd(g) : below(g, 64) * PAGE;
 	a[2] = one_in(g, 8) ? odd(g) : below(g, 16) * PAGE;
 	/* The kernel walks the range: see the head of this file. */
-	if (a[2] > 256 * PAGE && a[2] < 1ULL << 63 && !(a[2] % PAGE))
+	if (a[2] > 256 * PAGE && (a[2] < 1ULL << 63 || g->guests) && !(a[2] % PAGE))
 		a[2] = PAGE;
 	a[3] = one_in(g, 8) ? odd(g) : 8 * below(g, 2);
 	a[4] = one_in(g, 16) ? odd(g) : 0;

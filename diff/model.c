@@ -30,6 +30,8 @@ static void end_sequence(void)
 		model.file[f] = -1;
 	for (int v = 0; v < VMS; v++)
 		model.vm[v] = -1;
+	memset(model.vcpu, 0, sizeof(model.vcpu));
+	memset(model.memory, 0, sizeof(model.memory));
 	for (int w = 0; w < WINDOWS; w++)
 		for (int p = 0; p < WINDOW_PAGES; p++)
 			model.mapped[w][p] = nothing_mapped();

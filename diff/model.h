@@ -25,6 +25,13 @@ typedef struct diff_result result;
 #define INSTANCES    512
 #define SLOTS	     128
 #define FILE_PAGES   1024 /* of a file; nothing is mapped beyond them, see map() in calls_map.h */
+#define WINDOW_BASE  0x200000000000ULL
+#define WINDOW_STEP  0x400000ULL
+#define RAM_ADDRESS  (WINDOW_BASE + WINDOWS * WINDOW_STEP)
+#define MEMORY_ADDRESS (WINDOW_BASE + (WINDOWS + 1) * WINDOW_STEP)
+#define MEMORY_PAGES 16
+#define MEMORY_READ  10 /* from here on: not written */
+#define MEMORY_NONE  13 /* nor read */
 #define HVA_LIMIT    0x7ffffffff000ULL
 #define GPA_LIMIT    (1ULL << 48)
 #define SKIPPED	     (-1000)
@@ -61,11 +68,28 @@ struct memslot {
 	unsigned space, id;
 	u64 gpa, size, hva, flags, offset;
 	int inode; /* -1: none, or gone */
+	bool with_file, file_only; /* file_only: serves whatever the guest accesses */
+	u64 dirty; /* a bit for each page: there are 64 at most */
+};
+
+struct range {
+	u64 start, last;
+	bool private;
 };
 
 struct instance {
-	unsigned type;
+	unsigned type, vcpu_ids;
 	struct memslot slot[SLOTS];
+	struct range attribute[DIFF_SEQUENCE]; /* as they were set: the last one counts */
+	int attribute_count;
+};
+
+/* It stands before its instruction, amid it (waiting for what a device answers), or in the loop behind it. */
+struct vcpu {
+	bool open, reading, done;
+	int instance;
+	unsigned kind;
+	u64 gpa, rax, rdi;
 };
 
 extern struct model {
@@ -75,7 +99,8 @@ extern struct model {
 	int instance_count, inode_count;
 	int vm[VMS], file[FILES];
 	struct mapped_page mapped[WINDOWS][WINDOW_PAGES];
-	unsigned char source[2 * PAGE];
+	struct vcpu vcpu[VMS];
+	unsigned char source[2 * PAGE], memory[MEMORY_PAGES * PAGE];
 	bool in_child;
 } model;
 
@@ -100,6 +125,10 @@ struct file_page *model_usable(const struct mapped_page *m);
 /* Anything but the guard of this page changes: a kernel tries to join its VMA with its neighbours. */
 void model_change(u64 w, u64 at, struct mapped_page to);
 void model_populate(u64 w, u64 at, u64 pages);
+/* The bytes of a page of a file, which is used from now on. */
+unsigned char *model_page_bytes(struct file_page *page);
+/* The byte at an address, or NULL with the signal that a touch gets. */
+unsigned char *model_byte(u64 w, u64 at, bool write, int *sig, int *code);
 
 /* The steps, as diff/step.def gives them. */
 result model_new_vm(u64 v, u64 type);
@@ -133,6 +162,11 @@ result model_store(u64 w, u64 at, u64 value);
 result model_kernel_store(u64 w, u64 at, u64 size);
 result model_kernel_load(u64 w, u64 at, u64 size);
 result model_child(u64 what, u64 a, u64 b, u64 c, u64 d);
+result model_new_vcpu(u64 v, u64 id);
+result model_close_vcpu(u64 v);
+result model_guest(u64 v, u64 kind, u64 gpa, u64 value);
+result model_resume(u64 v, u64 value);
+result model_memory(u64 at, u64 value);
 result model_thread(u64 what, u64 a, u64 b, u64 c, u64 d);
 
 #endif

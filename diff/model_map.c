@@ -8,6 +8,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+unsigned char *model_page_bytes(struct file_page *page)
+{
+	if (!page->bytes)
+		page->bytes = calloc(1, PAGE);
+	page->used = true;
+	return page->bytes;
+}
+
 /* The page of the file behind a mapped page that can be used now; NULL when the host may not touch it. */
 struct file_page *model_usable(const struct mapped_page *m)
 {
@@ -19,9 +27,7 @@ struct file_page *model_usable(const struct mapped_page *m)
 	page = &inode->page[m->index];
 	if (page->private)
 		return NULL;
-	if (!page->bytes)
-		page->bytes = calloc(1, PAGE);
-	page->used = true;
+	model_page_bytes(page);
 	return page;
 }
 

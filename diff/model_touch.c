@@ -8,8 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-/* The byte at an address, or NULL with the signal that a touch gets. */
-static unsigned char *byte_at(u64 w, u64 at, bool write, int *sig, int *code)
+unsigned char *model_byte(u64 w, u64 at, bool write, int *sig, int *code)
 {
 	const struct mapped_page *m = &model.mapped[w][at / PAGE];
 	struct file_page *page;
@@ -33,7 +32,7 @@ static unsigned char *byte_at(u64 w, u64 at, bool write, int *sig, int *code)
 static result touch(u64 w, u64 at, int value)
 {
 	result ret = answer(0);
-	unsigned char *byte = byte_at(w, at, value >= 0, &ret.sig, &ret.code);
+	unsigned char *byte = model_byte(w, at, value >= 0, &ret.sig, &ret.code);
 
 	if (!byte) {
 		ret.aux = at;
@@ -64,7 +63,7 @@ result model_kernel_store(u64 w, u64 at, u64 size)
 	u64 done = 0;
 
 	for (; done < size; done++) {
-		unsigned char *byte = byte_at(w, at + done, true, &sig, &code);
+		unsigned char *byte = model_byte(w, at + done, true, &sig, &code);
 
 		if (!byte)
 			break;
@@ -81,7 +80,7 @@ result model_kernel_load(u64 w, u64 at, u64 size)
 	u64 done = 0;
 
 	for (; done < size; done++) {
-		const unsigned char *byte = byte_at(w, at + done, false, &sig, &code);
+		const unsigned char *byte = model_byte(w, at + done, false, &sig, &code);
 
 		if (!byte)
 			break;

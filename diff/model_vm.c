@@ -146,6 +146,7 @@ static s64 set_slot(int v, u64 number, u64 flags, u64 gpa, u64 size, u64 hva, u6
 		if (with_file || hva != old->hva || size != old->size || (flags ^ old->flags) & 6)
 			return -EINVAL;
 		if (gpa == old->gpa) {
+			old->dirty &= old->flags & flags & 1 ? ~0ULL : 0;
 			old->flags = flags;
 			return 0;
 		}
@@ -165,6 +166,9 @@ static s64 set_slot(int v, u64 number, u64 flags, u64 gpa, u64 size, u64 hva, u6
 	if (ret)
 		return ret;
 	new.inode = inode;
+	new.with_file = with_file;
+	new.file_only = with_file && (model.kernel->in_place || model.inodes[inode].flags & 1);
+	new.dirty = old && old->flags & flags & 1 ? old->dirty : 0;
 	for (int s = 0; !old; s++)
 		if (!instance->slot[s].used)
 			old = &instance->slot[s];
@@ -193,18 +197,28 @@ result model_slot1(u64 v, u64 id, u64 flags, u64 gpa, u64 size, u64 hva)
 result model_dirty_log(u64 v, u64 id)
 {
 	const unsigned space = (uint32_t)id >> 16, number = id & 0xffff;
-	const struct memslot *s;
+	u64 bitmap[16] = { 0 };
+	struct memslot *s;
+	result ret;
 
 	if (model.vm[v] < 0)
 		return answer(SKIPPED);
 	if (space >= spaces(model.instances[model.vm[v]].type) || number >= 32764)
 		return answer(-EINVAL);
 	s = find_slot(&model.instances[model.vm[v]], space, number);
-	return answer(s && s->flags & 1 ? 0 : -ENOENT);
+	if (!s || !(s->flags & 1))
+		return answer(-ENOENT);
+	ret = answer(0);
+	bitmap[0] = s->dirty;
+	s->dirty = 0;
+	ret.aux = model_hash(0, bitmap, sizeof(bitmap));
+	return ret;
 }
 
 result model_attributes(u64 v, u64 address, u64 size, u64 value, u64 flags)
 {
+	struct instance *i;
+
 	if (model.vm[v] < 0)
 		return answer(SKIPPED);
 	if (!model.kernel->vm_attributes)
@@ -213,6 +227,8 @@ result model_attributes(u64 v, u64 address, u64 size, u64 value, u64 flags)
 		return answer(-EINVAL);
 	if (!size || address + size <= address || address % PAGE || size % PAGE)
 		return answer(-EINVAL);
+	i = &model.instances[model.vm[v]];
+	i->attribute[i->attribute_count++] = (struct range){ address, address + size - 1, value != 0 };
 	return answer(0);
 }
 

@@ -22,6 +22,9 @@ void diff_result_text(const struct diff_result *r, char *buf, size_t size)
 	else
 		snprintf(buf, size, "%" PRId64, r->ret);
 	len = strlen(buf);
+	if (r->code)
+		snprintf(buf + len, size - len, ", exit %#x", (unsigned)r->code);
+	len = strlen(buf);
 	if (r->aux)
 		snprintf(buf + len, size - len, ", wrote or read %#" PRIx64, r->aux);
 }
@@ -46,6 +49,8 @@ void diff_print_program(FILE *out, const struct diff_step *steps, unsigned count
 	      "\tif (r.ret < 0 && r.ret != SKIPPED)\n"
 	      "\t\tprintf(\" (%s)\", strerror((int)-r.ret));\n"
 	      "\tprintf(\", %#llx\", (unsigned long long)r.aux);\n"
+	      "\tif (r.code && !r.sig)\n"
+	      "\t\tprintf(\", exit %#x\", (unsigned)r.code);\n"
 	      "\tif (r.sig)\n"
 	      "\t\tprintf(\", signal %d code %d\", r.sig, r.code);\n"
 	      "\tputchar('\\n');\n"
