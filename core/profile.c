@@ -25,7 +25,6 @@ const struct core_profile core_profiles[] = {
 		.name = "linux-6.1",
 		.summary = "no guest_memfd: memslots of host memory only",
 		.checked = "6.1.176",
-		.modes_by_flag = true,
 		.vcpu_id_u32 = true,
 		.bind_conflict_errno = EINVAL,
 		.known_vm_types = TYPES_6_1,

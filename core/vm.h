@@ -54,7 +54,6 @@ struct core_vm {
 	const struct core_sys *sys;
 	const struct core_mem *mem;
 	unsigned type;
-	bool dead;	      /* killed by an internal error: every ioctl is EIO */
 	u64 exit_hypercall;   /* KVM_CAP_EXIT_HYPERCALL's args[0] */
 	u64 nr_mmu_pages;
 	u64 dirty_manual;     /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2's args[0] */

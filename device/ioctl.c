@@ -126,8 +126,6 @@ static int check_owner(struct dev_object *obj, struct core_err *err)
 
 	if (obj->kind != DEV_VM && obj->kind != DEV_VCPU)
 		return 0;
-	if (vm->core.dead)
-		return core_refuse(err, RULE_OWNER, 0, "VM", 1, 0);
 	if (vm->mm != dev_mm())
 		return core_refuse(err, RULE_OWNER, 0, "address space", dev_mm(), vm->mm);
 	return 0;
@@ -180,7 +178,7 @@ bool dev_cap_fast(const struct dev_object *obj, u64 arg, long *ret)
 		*ret = core_cap(&dev_config.sys, CORE_SCOPE_DEVICE, (u32)arg);
 		return true;
 	}
-	if (obj->kind != DEV_VM || vm->core.dead || vm->mm != dev_mm())
+	if (obj->kind != DEV_VM || vm->mm != dev_mm())
 		return false;
 	*ret = core_vm_cap(&vm->core, (u32)arg);
 	return true;

@@ -438,8 +438,6 @@ long dev_vcpu_run(struct dev_object *obj, u64 arg, struct core_err *err)
 		return -ESTALE;
 	if (v->vm->mm != dev_mm())
 		return core_refuse(err, RULE_OWNER, 0, "address space", dev_mm(), v->vm->mm);
-	if (v->vm->core.dead)
-		return core_refuse(err, RULE_OWNER, 0, "VM", 1, 0);
 	thread = dev_thread_enter();
 	if (!thread)
 		return -ENOMEM;

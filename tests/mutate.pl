@@ -3,14 +3,14 @@
 #
 # tests/mutate.pl - do the tests notice when the model is wrong?
 #
-#   tests/mutate.pl [--checks] [--sample N] [--fresh] [--list] [--verbose] BUILD [FILE...]
+#   tests/mutate.pl [--checks] [--sample N] [--fresh] [--list] [--verbose] [--jobs N] BUILD [FILE...]
 #
 # Theory of operation.  A mutant is one file of core/ with one small change: a
 # comparison, a constant, an errno or a rule is another one, a check, statement
-# or row is gone.  For each, the file (all that include it when it is a header or a
-# table) is compiled without optimisation and linked into an object of which the
-# tests of core/, built once, are made; the mutant is killed when one of them
-# fails, crashes or does not end.  What survives is then compiled with
+# or row is gone.  For each, the file (of a header or a table: all in which it
+# makes a difference) is compiled without optimisation and loaded before the
+# core that the tests, built once, are linked with; the mutant is killed when one
+# of them fails, crashes or does not end.  What survives is then compiled with
 # optimisation: where that yields the code of the original, it is no change.
 # The others need a line in tests/mutants.why.
 #
@@ -19,10 +19,10 @@
 #   MUT-2  A reason that no survivor needs is an error, so that the list
 #          does not outlive what it is about.
 #   MUT-3  A result is kept as long as it can hold: a kill while the mutated file and the
-#          test that killed are the same, a survival while all tests are too.
+#          test that killed are the same, a survival of each test while that is.
 #
-# --checks takes only mutants in which one refusal is gone, one for each place
-# that names a rule; --sample N takes N mutants at equal distances.
+# --checks takes only mutants in which one refusal is gone, one for each place that names a
+# rule, and of device/ too; --sample N takes N mutants at equal distances.
 use strict;
 use warnings FATAL => 'all';
 use Digest::SHA qw(sha1_hex);
@@ -31,15 +31,17 @@ use File::Path qw(make_path);
 use Getopt::Long;
 use IO::Handle;
 use POSIX ();
+use Time::HiRes ();
 
 my ($checks, $sample, $fresh, $list, $verbose, $jobs) = (0, 0, 0, 0, 0, 2);
 GetOptions('checks' => \$checks, 'sample=i' => \$sample, 'fresh' => \$fresh, 'list' => \$list,
 	'verbose' => \$verbose, 'jobs=i' => \$jobs) or exit 2;
-my $build = shift or die "usage: mutate.pl [--checks] [--sample N] [--fresh] [--list] [--verbose] BUILD [FILE...]\n";
+my $build = shift or die "usage: mutate.pl [--checks] [--sample N] [--fresh] [--list] [--verbose] [--jobs N] BUILD [FILE...]\n";
 my @tests = qw(attributes convert file fileop memslot memslot_order profile resolve rule store vm);
 push @tests, map { s{^tests/unit_}{}r =~ s{\.c$}{}r } glob 'tests/unit_core_*.c';
-my $cc = $ENV{CC} || 'gcc';
-my $cflags = '-std=gnu11 -I. -w -DRT_HOSTED -D_GNU_SOURCE -fPIC';
+my @device_tests = qw(device_rules device_refusals ioctl_faults lapic ioapic pic); # what device/ is compiled into
+my @cc = split ' ', $ENV{CC} || 'gcc';
+my $cflags = '-std=gnu11 -I. -w -DRT_HOSTED -DRT_FAULTS -D_GNU_SOURCE -fPIC';
 my $size_limit = 8 << 30; # of address space: windows of files of 16 TiB are sparse
 my $dir = "$build/mutate";
 make_path($dir);
@@ -268,9 +270,13 @@ sub name_mutant {
 		substr($text, $m->{at} + $m->{length}, $last - $m->{at} - $m->{length}));
 	$m->{function} = function_at($text, $m->{at});
 	$m->{name} = "$m->{file}: $m->{function}: $m->{old} => $m->{mutated}";
-	$m->{text} = substr($text, 0, $m->{at}) . $m->{new} . substr($text, $m->{at} + $m->{length});
-	$m->{key} = sha1_hex($m->{file}, $m->{text});
+	$m->{key} = sha1_hex($m->{file}, mutated($m, $text)); # not kept: four thousand of them make every fork slow
 	return $m;
+}
+
+sub mutated {
+	my ($m, $text) = @_;
+	return substr($text, 0, $m->{at}) . $m->{new} . substr($text, $m->{at} + $m->{length});
 }
 
 # --- compiling and running -------------------------------------------------------
@@ -289,7 +295,8 @@ sub run_quiet {
 		open STDOUT, '>', '/dev/null';
 		open STDERR, '>', '/dev/null';
 		if ($limited) {
-			limit(0, $limited); # RLIMIT_CPU
+			# RLIMIT_CPU counts in seconds, which is long for a test of a millisecond.  It outlives exec too.
+			Time::HiRes::setitimer(Time::HiRes::ITIMER_PROF(), $limited);
 			limit(4, 0);	    # RLIMIT_CORE
 			limit(9, $size_limit); # RLIMIT_AS
 			alarm 120; # it outlives exec: a test that sleeps for ever uses no time
@@ -300,39 +307,75 @@ sub run_quiet {
 	return $? == 0;
 }
 
-my $cc_path = (grep { -x } map { "$_/$cc" } split /:/, $ENV{PATH})[0] // $cc;
-sub compile { return run_quiet(0, $cc_path, split(' ', "$cflags $_[0]")) }
+($cc[0], my $ld) = map { my $name = $_; (grep { -x } map { "$_/$name" } split /:/, $ENV{PATH})[0] // $name } $cc[0], 'ld';
+chomp(my $libgcc = `@cc -print-libgcc-file-name`);
+sub compile { return run_quiet(0, @cc, split(' ', "$cflags $_[0]")) }
+
+sub link_shared { # ld itself: the compiler's way to it takes longer than it does
+	my ($to, @objects) = @_;
+	return run_quiet(0, $ld, '-shared', '-o', $to, @objects, $libgcc);
+}
 
 sub object { return "$dir/obj/" . $_[0] =~ tr{/}{_}r . '.o' }
 
-# The original once, and the tests of it, with the seconds that each takes.
-my %time;
-sub build_base {
-	make_path("$dir/obj", "$dir/lib", "$dir/bin");
-	unlink glob "$dir/obj/*.s"; # of an earlier state: same_code() makes them anew
-	my @objects;
-	for my $src (@core, @rt) {
-		push @objects, object($src);
-		compile("-O2 -c -o $objects[-1] $src") or die "$src does not compile\n";
+# The original once, and the tests of it, with the seconds that each takes.  What is there from an earlier run is as good.
+my (%time, $state);
+sub is_built {
+	my ($name) = @_;
+	return -e "$dir/$name.of" && slurp("$dir/$name.of") eq $state;
+}
+
+sub build_library {
+	my ($name, @sources) = @_;
+	return if is_built($name);
+	for my $src (@sources) {
+		compile("-O2 -c -o " . object($src) . " $src") or die "$src does not compile\n";
 	}
-	compile("-shared -o $dir/lib/libcore.so @objects") or die "no libcore.so\n";
-	for my $test (@tests) {
-		compile("-O1 -DTAP_STOP -o $dir/bin/$test tests/unit_$test.c -L$dir/lib -lcore -lpthread") or die "tests/unit_$test.c does not compile\n";
-	}
-	$ENV{LD_LIBRARY_PATH} = "$dir/lib";
-	for my $test (@tests) {
+	link_shared("$dir/lib/lib$name.so", map { object($_) } @sources) or die "no lib$name.so\n";
+	spew("$dir/$name.of", $state);
+}
+
+sub build_tests {
+	my ($libraries, @names) = @_;
+	for my $test (@names) {
+		my $linked = $state . test_text("tests/unit_$test.c");
+		if (!-e "$dir/bin/$test.of" || slurp("$dir/bin/$test.of") ne sha1_hex($linked)) {
+			compile("-O1 -DTAP_STOP -o $dir/bin/$test tests/unit_$test.c -L$dir/lib $libraries -lpthread")
+				or die "tests/unit_$test.c does not compile\n";
+			spew("$dir/bin/$test.of", sha1_hex($linked));
+		}
 		my $before = (times)[2] + (times)[3];
 		run_quiet(30, "$dir/bin/$test") or die "tests/unit_$test.c fails as it is: nothing can be said of mutants\n";
 		$time{$test} = (times)[2] + (times)[3] - $before;
 	}
-	@tests = sort { $time{$a} <=> $time{$b} || $a cmp $b } @tests; # the quick ones first
+	return sort { $time{$a} <=> $time{$b} || $a cmp $b } @names; # the quick ones first
 }
 
-# The parts of core/ that see a file: all that include it, through others too.
+# A test with what it includes of tests/.
+sub test_text {
+	my $text = slurp($_[0]);
+	return $text . join '', map { test_text($_) } $text =~ m{^#include "(tests/[^"]+)"}mg;
+}
+
+sub build_base {
+	make_path("$dir/obj", "$dir/lib", "$dir/bin");
+	$ENV{LD_LIBRARY_PATH} = "$dir/lib";
+	$state = sha1_hex("@cc $cflags", slurp($0), map { slurp($_) } sort map { glob "$_/*.[chd]*" } qw(uapi rt core cpu host device));
+	unlink glob("$dir/obj/*.s"), glob("$dir/obj/*.i") if !is_built('core'); # original() makes them anew
+	build_library('core', @core, @rt);
+	# Some of rt/ is hidden: what calls it has its own.
+	build_library('device', @rt, map { glob "$_/*.c" } qw(cpu host device));
+	@tests = build_tests('-lcore', @tests);
+	@device_tests = build_tests('-ldevice -lcore', @device_tests);
+}
+
+# The tests that may notice a change of a file.
+sub tests_of { return $_[0] =~ /^core/ ? (@tests, @device_tests) : @device_tests }
+
+# The parts of core/ that may see a file: all that include it, through others too.
 my %includers;
 sub sources_of {
 	my ($file) = @_;
-	return $file if $file =~ /\.c$/;
 	$includers{$file} //= do {
 		my %reached = ($file => 1);
 		for (my $before = 0; $before != keys %reached;) {
@@ -346,53 +389,89 @@ sub sources_of {
 	return @{ $includers{$file} };
 }
 
+# What the compiler makes of the original, for comparisons: made once, by whichever worker needs it first.
+sub original {
+	my ($w, $how, $src) = @_;
+	my $path = "$dir/obj/" . $src =~ tr{/}{_}r . ($how =~ /-E/ ? '.i' : '.s');
+	if (!-e $path) {
+		compile("$how -o $w/original $src") or die "$src does not compile\n";
+		rename "$w/original", $path or die "$path: $!\n";
+	}
+	return slurp($path);
+}
+
+# Of them, those that read otherwise once the file in $w/inc is what they include: most see a header's line and make nothing of it.
+sub changed_sources {
+	my ($w, $file) = @_;
+	return ($file) if $file =~ /\.c$/;
+	my @changed;
+	for my $src (sources_of($file)) {
+		push @changed, $src
+			if !compile("-iquote $w/inc -E -P -o $w/a.i $src") || slurp("$w/a.i") ne original($w, '-E -P', $src);
+	}
+	return @changed;
+}
+
 sub same_code {
 	my ($w, $m, @sources) = @_;
 	for my $src (@sources) {
-		my $base = "$dir/obj/" . $src =~ tr{/}{_}r . '.s';
 		my ($from, $include) = $src eq $m->{file} ? ("$w/inc/$src", '') : ($src, "-iquote $w/inc");
-		compile("-O2 -S -o $base $src") or die if !-e $base;
 		compile("$include -O2 -S -o $w/a.s $from") or return 0;
-		my ($x, $y) = map { slurp($_) =~ s/^\s*\.file.*\n//mr } $base, "$w/a.s";
+		my ($x, $y) = map { s/^\s*\.file.*\n//mr } original($w, '-O2 -S', $src), slurp("$w/a.s");
 		return 0 if $x ne $y;
 	}
 	return 1;
 }
 
+# The mutant alone in $w/mutant.so: what is loaded first comes before libcore.so, function by function.
+sub build_mutant {
+	my ($w, $m, @sources) = @_;
+	my @objects;
+	for my $src (@sources) {
+		push @objects, "$w/" . $src =~ tr{/}{_}r . '.o';
+		# -iquote: before the -I. of everything.
+		compile($src eq $m->{file} ? "-O0 -c -o $objects[-1] $w/inc/$src" : "-iquote $w/inc -O0 -c -o $objects[-1] $src") or return 0;
+	}
+	push @objects, map { object($_) } @rt if $m->{file} !~ /^core/; # as libdevice.so has
+	return link_shared("$w/mutant.so", @objects);
+}
+
 # "killed TEST", "survived", "same" or "broken".
-my %kills;
+my (%test_hash, %kills, %passed);
 sub try_mutant {
 	my ($w, $m) = @_;
-	my $whole = $m->{file} !~ /\.c$/;
-	my @sources = sources_of($m->{file});
-	# -iquote: before the -I. of everything.  What is loaded first comes before libcore.so, function by function.
-	spew("$w/inc/$m->{file}", $m->{text});
-	if (!compile($whole ? "-iquote $w/inc -O0 -shared -o $w/mutant.so @sources" : "-O0 -shared -o $w/mutant.so $w/inc/$m->{file}")) {
-		unlink "$w/inc/$m->{file}";
-		return 'broken';
+	spew("$w/inc/$m->{file}", mutated($m, slurp($m->{file})));
+	my @sources = changed_sources($w, $m->{file});
+	my $verdict = !@sources ? 'same' : !build_mutant($w, $m, @sources) ? 'broken' : undef;
+	if (!$verdict) {
+		local $ENV{LD_PRELOAD} = "$w/mutant.so";
+		# What noticed other mutants of this function, or file, will notice this one.
+		my ($here, $file) = map { $kills{$_} //= {} } "$m->{file}: $m->{function}", $m->{file};
+		for my $test (sort { ($here->{$b} // 0) <=> ($here->{$a} // 0) || ($file->{$b} // 0) <=> ($file->{$a} // 0) }
+			tests_of($m->{file})) {
+			next if $passed{ $m->{key} } && $passed{ $m->{key} }{ $test_hash{$test} };
+			next if run_quiet(0.3 + 5 * $time{$test}, "$dir/bin/$test");
+			$verdict = "killed $test";
+			last;
+		}
 	}
-	local $ENV{LD_PRELOAD} = "$w/mutant.so";
-	my $verdict;
-	my $kills = $kills{ $m->{file} } //= {}; # what noticed this file's other mutants will notice this one
-	for my $test (sort { ($kills->{$b} // 0) <=> ($kills->{$a} // 0) } @tests) {
-		next if run_quiet(1 + int(5 * $time{$test}), "$dir/bin/$test");
-		$verdict = "killed $test";
-		$kills->{$test}++;
-		last;
-	}
-	delete local $ENV{LD_PRELOAD};
 	$verdict //= same_code($w, $m, @sources) ? 'same' : 'survived';
 	unlink "$w/inc/$m->{file}";
 	return $verdict;
 }
 
+sub count_kill {
+	my ($m, $verdict) = @_;
+	$verdict =~ /^killed (\w+)/ or return;
+	$kills{$_}{$1}++ for "$m->{file}: $m->{function}", $m->{file};
+}
+
 # --- all of it --------------------------------------------------------------------
 
-my @files = @ARGV ? @ARGV : sort(@core, glob('core/*.h'), glob('core/*.def'));
-my %declares = map { $_ => 1 } 'core/vm.h', 'core/profile.h', 'core/rule.h', 'core/fileop.h', 'core/attributes.h', 'core/store.h';
+my @files = @ARGV ? @ARGV : (@core, glob('core/*.h'), glob('core/*.def'));
+push @files, glob 'device/*.c' if $checks && !@ARGV;
 my (@all, %seen);
 for my $file (@files) {
-	next if $declares{$file} && !@ARGV; # nothing in them but declarations
 	my $text = slurp($file);
 	push @all, grep { !$seen{ $_->{key} }++ } map { name_mutant($_, $text) } mutants($file, $text);
 }
@@ -403,25 +482,36 @@ if ($list) {
 	exit 0;
 }
 build_base();
-
-# A test with what it includes of tests/.
-sub test_text {
-	my $text = slurp($_[0]);
-	return $text . join '', map { test_text($_) } $text =~ m{^#include "(tests/[^"]+)"}mg;
-}
-
-my %test_hash = map { $_ => sha1_hex(test_text("tests/unit_$_.c")) } @tests;
-my $all_tests = sha1_hex(map { $test_hash{$_} } sort @tests);
+%test_hash = map { $_ => substr(sha1_hex(test_text("tests/unit_$_.c")), 0, 10) } @tests, @device_tests;
+sub hashes_of { return sort map { $test_hash{$_} } tests_of($_[0]) }
 my (%cache, @todo);
 if (!$fresh && open my $in, '<', "$dir/results") {
 	while (<$in>) {
-		my ($key, $hash, $verdict) = /^(\w+) (\w+) (.*)$/ or next;
-		my $now = $verdict =~ /^killed (\w+)/ ? $test_hash{$1} // '' : $verdict eq 'survived' ? $all_tests : 'ever';
-		$cache{$key} = $verdict if $hash eq $now;
+		my ($key, $hash, $verdict) = /^(\w+) ([\w,]+) (.*)$/ or next;
+		if ($verdict eq 'survived') { # all these tests, which need not be run again
+			$passed{$key} = { map { $_ => 1 } split /,/, $hash };
+		} else {
+			$cache{$key} = $verdict if $hash eq ($verdict =~ /^killed (\w+)/ ? $test_hash{$1} // '' : 'ever');
+		}
 	}
 }
+for my $m (grep { $passed{ $_->{key} } } @all) {
+	$cache{ $m->{key} } = 'survived' if !grep { !$passed{ $m->{key} }{$_} } hashes_of($m->{file});
+}
 @todo = grep { !$cache{ $_->{key} } } @all;
+count_kill($_, $cache{ $_->{key} } // '') for @all;
 printf STDERR "%d mutants, %d to try\n", scalar @all, scalar @todo if $verbose;
+
+# FILE: FUNCTION: OLD => NEW  ## REASON
+my %why;
+if (open my $in, '<', 'tests/mutants.why') {
+	while (<$in>) {
+		next if /^\s*(#|$)/;
+		chomp;
+		my ($name, $reason) = /^(.*?)\s+## (.+)$/ or die "tests/mutants.why:$.: no reason\n";
+		$why{$name} = { reason => $reason, line => $., used => 0 };
+	}
+}
 
 # Workers take every other one and report through a pipe; results are kept as they come.
 my ($r, $wr);
@@ -431,10 +521,12 @@ for my $n (0 .. $jobs - 1) {
 	my $pid = fork // die "fork: $!\n";
 	if (!$pid) {
 		close $r;
-		POSIX::nice(10) if !$checks; # the whole run is long
+		setpriority(0, 0, 10) if !$checks && getpriority(0, 0) < 10; # the whole run is long
 		$wr->autoflush(1);
 		for (my $i = $n; $i < @todo; $i += $jobs) {
-			print $wr "$i " . try_mutant("$dir/work$n", $todo[$i]) . "\n";
+			my $verdict = try_mutant("$dir/work$n", $todo[$i]);
+			count_kill($todo[$i], $verdict);
+			print $wr "$i $verdict\n";
 		}
 		POSIX::_exit(0);
 	}
@@ -448,24 +540,14 @@ while (<$r>) {
 	my ($i, $verdict) = /^(\d+) (.*)$/ or next;
 	my $m = $todo[$i];
 	$cache{ $m->{key} } = $verdict;
-	my $hash = $verdict =~ /^killed (\w+)/ ? $test_hash{$1} : $verdict eq 'survived' ? $all_tests : 'ever';
+	my $hash = $verdict =~ /^killed (\w+)/ ? $test_hash{$1} : $verdict eq 'survived' ? join(',', hashes_of($m->{file})) : 'ever';
 	print $keep "$m->{key} $hash $verdict\n";
-	print STDERR "$verdict: $m->{name}\n" if $verbose && $verdict !~ /^(killed|same|broken)/;
+	print STDERR "$verdict: $m->{name}\n" if $verbose && $verdict eq 'survived' && !$why{ $m->{name} };
 }
 waitpid $_, 0 for @pids;
 
 # --- what is left to explain --------------------------------------------------------
 
-# FILE: FUNCTION: OLD => NEW  ## REASON
-my %why;
-if (open my $in, '<', 'tests/mutants.why') {
-	while (<$in>) {
-		next if /^\s*(#|$)/;
-		chomp;
-		my ($name, $reason) = /^(.*?)\s+## (.+)$/ or die "tests/mutants.why:$.: no reason\n";
-		$why{$name} = { reason => $reason, line => $., used => 0 };
-	}
-}
 my %count = map { $_ => 0 } qw(killed same broken explained);
 my $unexplained = 0;
 for my $m (@all) {

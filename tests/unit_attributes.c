@@ -171,7 +171,7 @@ static u64 next_random(u64 *state)
 
 static void test_random(void)
 {
-	unsigned wrong = 0, refused = 0;
+	unsigned wrong = 0, refused = 0, torn = 0;
 	bool model[PAGES] = { false };
 	u64 seed = 88172645463325252ULL;
 	struct world w;
@@ -187,11 +187,16 @@ static void test_random(void)
 		refused += set(&w, first * PG, count * PG, is_private ? PRIVATE : 0) != 0;
 		for (u64 i = first; i < first + count; i++)
 			model[i] = is_private;
-		for (u64 i = 0; i < PAGES; i++)
+		for (u64 i = PAGES, end = ~0ULL; i-- > 0;) {
+			if (model[i] != (i + 1 < PAGES && model[i + 1]))
+				end = i + 1;
 			wrong += core_vm_attributes(&w.vm, i) != (model[i] ? PRIVATE : 0);
+			torn += core_vm_attributes_end(&w.vm, i) != end;
+		}
 	}
 	is(refused, 0, "20000 random requests are all granted");
 	is(wrong, 0, "and after each of them every page is as in a plain array");
+	is(torn, 0, "and so are all pages up to where that changes");
 	core_vm_fini(&w.vm);
 	is(mem_live, 0, "no memory is left");
 }

@@ -109,8 +109,6 @@ static void test_order(void)
 	args.offset = 0;
 	is(core_convert_check(&w.file, &args, &w.err), 0, "then nothing is left, whatever error_offset holds");
 	is(args.error_offset, 99, "which stays");
-	w.vm.dead = true;
-	is(core_convert_check(&w.file, &args, &w.err), 0, "a dead VM does not matter");
 	world_fini(&w);
 }
 

@@ -6,56 +6,14 @@
  * dev_ioctl() as the overlay makes them, and the rule that comes back with the errno is
  * looked at, which no program can do.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <ucontext.h>
-#include <unistd.h>
 
 #include "device/internal.h"
-#include "rt/user.h"
-#include "tests/device_call.h"
-#include "tests/tap.h"
+#include "tests/unit_device.h"
 #include "uapi/kvm_irq.h"
-
-#define PG 4096ULL
-
-static int kvm_fd;
-static char *hole; /* an address where nothing is */
-
-static bool refused(int fd, u32 cmd, const void *arg, enum core_rule_id rule, int error)
-{
-	struct core_err err;
-	long ret = device_request(fd, cmd, (u64)(uintptr_t)arg, &err);
-
-	if (ret == -error && err.rule == rule && err.error == error)
-		return true;
-	diag("%ld by %s, expected %d by %s", ret, err.rule ? core_rules[err.rule].slug : "no rule", -error,
-	     core_rules[rule].slug);
-	return false;
-}
-
-#define refusal(fd, cmd, arg, rule, error, ...) ok(refused((fd), (cmd), (arg), RULE_##rule, (error)), #rule ": " __VA_ARGS__)
-#define BY_VALUE(n) ((const void *)(uintptr_t)(n))
-
-static int new_vm(unsigned type)
-{
-	return (int)device_call(kvm_fd, KVM_CREATE_VM, BY_VALUE(type));
-}
-
-static int new_vcpu(int vm)
-{
-	return (int)device_call(vm, KVM_CREATE_VCPU, BY_VALUE(0));
-}
-
-static long enable(int fd, u32 cap, u64 arg)
-{
-	return device_call(fd, KVM_ENABLE_CAP, &(struct kvm_enable_cap){ .cap = cap, .args = { arg } });
-}
 
 static void test_system(void)
 {
@@ -396,32 +354,10 @@ static void test_no_fd(void)
 	setrlimit(RLIMIT_NOFILE, &old);
 }
 
-/* What the overlay's handler does about pointers that cannot be read. */
-static void on_fault(int sig, siginfo_t *info, void *ctx)
-{
-	u64 rip = (u64)((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP];
-
-	if (!rt_user_fixup(&rip)) {
-		signal(sig, SIG_DFL);
-		return;
-	}
-	((ucontext_t *)ctx)->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;
-}
-
 int main(void)
 {
-	struct dev_config config = { 0 };
-	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
-
-	sigaction(SIGSEGV, &sa, NULL);
-	sigaction(SIGBUS, &sa, NULL);
-	if (core_sys_init(&config.sys, core_profile_find("linux-7.3"), &core_shape_mainline, 0, -1) < 0)
+	if (!start_device("linux-7.3"))
 		return 1;
-	host_fd_init();
-	if (dev_init(&config) || host_init(NULL))
-		return 1;
-	hole = mmap(NULL, PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	kvm_fd = dev_open(O_RDWR | O_CLOEXEC);
 	test_system();
 	test_file();
 	test_gates();
