@@ -17,12 +17,17 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 typedef uint64_t u64;
@@ -30,7 +35,7 @@ typedef int64_t s64;
 typedef uint32_t u32;
 
 #define PAGE	     4096ULL
-#define VMS	     2
+#define VMS	     3
 #define FILES	     6
 #define WINDOWS	     6
 #define WINDOW_PAGES 32ULL
@@ -220,22 +225,6 @@ static struct result slot1(u64 v, u64 id, u64 flags, u64 gpa, u64 size, u64 hva)
 	if (vm[v] < 0)
 		return skipped();
 	return result_of(ioctl(vm[v], 0x4020ae46, r));
-}
-
-static struct result dirty_log(u64 v, u64 id)
-{
-	u64 bitmap[16] = { 0 };
-	struct {
-		u32 slot, padding;
-		void *bitmap;
-	} log = { (u32)id, 0, bitmap };
-	struct result ret;
-
-	if (vm[v] < 0)
-		return skipped();
-	ret = result_of(ioctl(vm[v], 0x4010ae42, &log));
-	ret.aux = hash_of(0, bitmap, sizeof(bitmap));
-	return ret;
 }
 
 static struct result attributes(u64 v, u64 address, u64 size, u64 value, u64 flags)

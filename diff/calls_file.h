@@ -124,7 +124,7 @@ static struct result stat_file(u64 f)
 	return ret;
 }
 
-/* Calls that every guest_memfd answers alike. */
+/* Calls that every guest_memfd answers alike, or by generation. */
 static struct result file_call(u64 f, u64 which)
 {
 	char buf[16] = { 0 };
@@ -153,6 +153,68 @@ static struct result file_call(u64 f, u64 which)
 		p.fd = fd;
 		p.events = POLLIN | POLLOUT;
 		return result_of(poll(&p, 1, 0) < 0 ? -1 : p.revents);
+	}
+}
+
+/* And what moves data between files, names the file, or is for other kinds of files. */
+static struct result odd_call(u64 f, u64 which)
+{
+	static int tube[2] = { -1, -1 };
+	char buf[64] = { 0 }, path[40];
+	struct iovec io = { buf, sizeof(buf) };
+	struct epoll_event event;
+	struct result ret;
+	int fd = file[f], value = 0, other;
+	off_t off = 0;
+
+	if (fd < 0 || (tube[0] < 0 && pipe2(tube, O_CLOEXEC | O_NONBLOCK)))
+		return skipped();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	switch (which) {
+	case 0: return result_of(readv(fd, &io, 1));
+	case 1: return result_of(writev(fd, &io, 1));
+	case 2: return result_of(preadv(fd, &io, 1, 0));
+	case 3: return result_of(pwritev(fd, &io, 1, 0));
+	case 4: return result_of(fdatasync(fd));
+	case 5: return result_of(sync_file_range(fd, 0, 0, 0));
+	case 6: return result_of(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+	case 7: return result_of(flistxattr(fd, buf, sizeof(buf)));
+	case 8: return result_of(fgetxattr(fd, "user.a", buf, sizeof(buf)));
+	case 9: return result_of(fsetxattr(fd, "user.a", buf, 1, 0));
+	case 10: return result_of(futimens(fd, NULL));
+	case 11: return result_of(fchown(fd, 0, 0));
+	case 12: return result_of(fcntl(fd, 1033, 1)); /* F_ADD_SEALS */
+	case 13:
+		ret = result_of(ioctl(fd, 2, &value)); /* FIGETBSZ */
+		ret.aux = (u64)value;
+		return ret;
+	case 14: return result_of(flock(fd, LOCK_SH | LOCK_NB) ? -1 : flock(fd, LOCK_UN));
+	case 15:
+		memset(&event, 0, sizeof(event));
+		other = epoll_create1(EPOLL_CLOEXEC);
+		ret = result_of(epoll_ctl(other, EPOLL_CTL_ADD, fd, &event));
+		close(other);
+		return ret;
+	case 16: return result_of(syscall(SYS_getdents64, fd, buf, sizeof(buf)));
+	case 17: return result_of(fchdir(fd));
+	case 18: return result_of(openat(fd, "x", O_RDONLY));
+	case 19: return result_of(splice(fd, NULL, tube[1], NULL, 16, SPLICE_F_NONBLOCK));
+	case 20: return result_of(sendfile(sink, fd, &off, 16));
+	case 21: return result_of(sendfile(fd, source, &off, 16));
+	case 22: return result_of(copy_file_range(fd, NULL, sink, NULL, 16, 0));
+	case 23: return result_of(copy_file_range(fd, NULL, fd, &off, 16, 0));
+	case 24: return result_of(ioctl(sink, 0x40049409, fd)); /* FICLONE */
+	case 25: return result_of(lseek(fd, 0, SEEK_END));
+	case 26: return result_of(write(fd, buf, 0));
+	case 27: return result_of(lseek(fd, 0, SEEK_HOLE));
+	case 28: return result_of(splice(tube[0], NULL, fd, NULL, 16, SPLICE_F_NONBLOCK));
+	case 29: return result_of(ioctl(fd, 0x5401, buf)); /* TCGETS */
+	case 30: return result_of(truncate(path, 4096));
+	default:
+		other = fcntl(fd, F_SETFL, O_APPEND | O_NONBLOCK);
+		ret = result_of(other < 0 ? -1 : fcntl(fd, F_GETFL));
+		fcntl(fd, F_SETFL, 0);
+		return ret;
 	}
 }
 

@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #define DIFF_ARGS     8
+#define DIFF_VMS      3
 #define DIFF_SEQUENCE 500 /* steps between resets */
 
 enum diff_kind {
@@ -53,7 +54,7 @@ struct diff_generator {
 	struct {
 		bool used;
 		unsigned type;
-	} vm[2];
+	} vm[DIFF_VMS];
 	struct {
 		bool used;
 		uint64_t size, flags;
@@ -65,7 +66,7 @@ struct diff_generator {
 	struct {
 		bool used;
 		uint64_t gpa, size, hva, flags;
-	} slot[2][6];
+	} slot[DIFF_VMS][6];
 	bool vcpu[2];
 };
 

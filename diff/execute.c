@@ -6,6 +6,7 @@
 
 /* In the order in which they need each other. */
 #include "diff/calls.h"
+#include "diff/calls_vm.h"
 #include "diff/calls_file.h"
 #include "diff/calls_map.h"
 #include "diff/calls_guest.h"
@@ -16,6 +17,7 @@ __asm__(".section .rodata\n"
 	".global diff_calls_text\n"
 	"diff_calls_text:\n"
 	".incbin \"diff/calls.h\"\n"
+	".incbin \"diff/calls_vm.h\"\n"
 	".incbin \"diff/calls_file.h\"\n"
 	".incbin \"diff/calls_map.h\"\n"
 	".incbin \"diff/calls_guest.h\"\n"

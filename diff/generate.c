@@ -97,7 +97,7 @@ void diff_generate(struct diff_generator *g, struct diff_step *step)
 		at -= weight(g, kind++);
 	/* A sequence begins with VMs and files. */
 	for (unsigned v = 0; v < COUNT(g->vm); v++) {
-		if (!g->vm[v].used && one_in(g, 3))
+		if (v < 2 && !g->vm[v].used && one_in(g, 3))
 			kind = DIFF_new_vm;
 	}
 	*step = (struct diff_step){ .kind = kind };

@@ -21,7 +21,7 @@ static uint64_t file_size(struct diff_generator *g)
 void gen_new_file(struct diff_generator *g, uint64_t *a)
 {
 	a[0] = below(g, COUNT(g->file));
-	a[1] = below(g, 2);
+	a[1] = below(g, DIFF_VMS);
 	a[2] = file_size(g);
 	a[3] = one_in(g, 10) ? odd(g) : PICK(g, 3, 3, 3, 3, 3, 1, 1, 0, 2);
 	if (!g->file[a[0]].used && g->vm[a[1]].used && !(a[2] % PAGE) && (int64_t)a[2] > 0 && a[3] < 4) {
@@ -74,6 +74,12 @@ void gen_file_call(struct diff_generator *g, uint64_t *a)
 {
 	find_file(g, &a[0]);
 	a[1] = below(g, 16);
+}
+
+void gen_odd_call(struct diff_generator *g, uint64_t *a)
+{
+	find_file(g, &a[0]);
+	a[1] = below(g, 32);
 }
 
 void gen_convert(struct diff_generator *g, uint64_t *a)

@@ -160,6 +160,7 @@ void gen_kernel_store(struct diff_generator *g, uint64_t *a)
 	/* Not beyond the window. */
 	if (a[1] + a[2] > 32 * PAGE)
 		a[2] = 1;
+	a[3] = below(g, 4);
 }
 
 void gen_child(struct diff_generator *g, uint64_t *a)
@@ -185,7 +186,7 @@ void gen_child(struct diff_generator *g, uint64_t *a)
 		gen_capability(g, a + 1);
 		break;
 	case 5:
-		a[2] = below(g, 2);
+		a[2] = below(g, DIFF_VMS);
 		break;
 	default:
 		gen_range(g, a + 1);
@@ -215,4 +216,5 @@ void gen_resident(struct diff_generator *g, uint64_t *a)
 void gen_kernel_load(struct diff_generator *g, uint64_t *a)
 {
 	gen_kernel_store(g, a);
+	a[3] = below(g, 5);
 }

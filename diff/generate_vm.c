@@ -8,7 +8,7 @@
 
 void gen_new_vm(struct diff_generator *g, uint64_t *a)
 {
-	a[0] = below(g, 2);
+	a[0] = below(g, DIFF_VMS);
 	if (g->vm_types & 2)
 		a[1] = one_in(g, 3) ? 0 : 1;
 	if (one_in(g, 12))
@@ -21,15 +21,15 @@ void gen_new_vm(struct diff_generator *g, uint64_t *a)
 
 void gen_close_vm(struct diff_generator *g, uint64_t *a)
 {
-	a[0] = below(g, 2);
+	a[0] = below(g, DIFF_VMS);
 	g->vm[a[0]].used = false;
 	memset(g->slot[a[0]], 0, sizeof(g->slot[0]));
 }
 
 void gen_capability(struct diff_generator *g, uint64_t *a)
 {
-	a[0] = below(g, 3);
-	a[1] = PICK(g, 3, 10, 16, 21, 30, 81, 105, 118, 201, 231, 232, 233, 234, 235, 236, 244, 252, 9999, ~0ULL, 1ULL << 33);
+	a[0] = below(g, DIFF_VMS + 1);
+	a[1] = PICK(g, 3, 10, 16, 21, 30, 81, 105, 118, 168, 201, 231, 232, 233, 234, 235, 236, 244, 252, 9999, ~0ULL, 1ULL << 33);
 }
 
 static uint64_t guest_address(struct diff_generator *g)
@@ -57,7 +57,7 @@ static uint64_t host_address(struct diff_generator *g)
 
 void gen_slot(struct diff_generator *g, uint64_t *a)
 {
-	uint64_t v = below(g, 2), id = below(g, COUNT(g->slot[0]));
+	uint64_t v = below(g, DIFF_VMS), id = below(g, COUNT(g->slot[0]));
 
 	a[0] = v;
 	a[1] = id;
@@ -90,8 +90,8 @@ void gen_slot(struct diff_generator *g, uint64_t *a)
 	/* No guest accesses a page of a file that the model does not keep. */
 	if (g->guests && a[7] >= 64 * PAGE && a[7] < 1ULL << 63)
 		a[7] = 0;
-	if (one_in(g, 16))
-		a[1] |= (1 + below(g, 3)) << 16;
+	if (one_in(g, 10))
+		a[1] |= (one_in(g, 4) ? 2 + below(g, 2) : 1) << 16;
 	if (one_in(g, 40))
 		a[1] = 32760 + below(g, 8);
 	if (a[1] >= COUNT(g->slot[0]))
@@ -119,15 +119,64 @@ void gen_slot1(struct diff_generator *g, uint64_t *a)
 		a[2] &= g->guests && !g->logs ? 2 : 3;
 }
 
+void gen_dup_vm(struct diff_generator *g, uint64_t *a)
+{
+	a[0] = below(g, DIFF_VMS);
+	a[1] = below(g, DIFF_VMS);
+	if (g->vm[a[0]].used && !g->vm[a[1]].used) {
+		g->vm[a[1]] = g->vm[a[0]];
+		memcpy(g->slot[a[1]], g->slot[a[0]], sizeof(g->slot[0]));
+	}
+}
+
+/* Mostly a slot that has a log. */
+static void find_logged(struct diff_generator *g, uint64_t *v, uint64_t *id)
+{
+	*v = below(g, DIFF_VMS);
+	*id = one_in(g, 10) ? odd(g) & 0xffffffff : below(g, COUNT(g->slot[0]));
+	for (int i = 0; i < 8 && *id < COUNT(g->slot[0]) && !(g->slot[*v][*id].used && g->slot[*v][*id].flags & 1); i++) {
+		*v = below(g, DIFF_VMS);
+		*id = below(g, COUNT(g->slot[0]));
+	}
+	if (one_in(g, 10))
+		*id |= 1 << 16;
+}
+
 void gen_dirty_log(struct diff_generator *g, uint64_t *a)
 {
-	a[0] = below(g, 2);
-	a[1] = one_in(g, 8) ? odd(g) & 0xffffffff : below(g, 6);
+	find_logged(g, &a[0], &a[1]);
+}
+
+void gen_clear_log(struct diff_generator *g, uint64_t *a)
+{
+	find_logged(g, &a[0], &a[1]);
+	a[2] = one_in(g, 4) ? PICK(g, 1, 64, 63, 128, ~0ULL, 1ULL << 32, 1ULL << 63) : 0;
+	a[3] = one_in(g, 4) ? PICK(g, 0, 1, 63, 64, 65, 0xffffffff) : 2;
+	if (a[1] < COUNT(g->slot[0]) && !one_in(g, 4))
+		a[3] = g->slot[a[0]][a[1]].size / PAGE;
+	a[4] = one_in(g, 2) ? ~0ULL : odd(g);
+}
+
+void gen_argument(struct diff_generator *g, uint64_t *a)
+{
+	a[0] = below(g, 30);
+	a[1] = one_in(g, 2) ? below(g, 8) : below(g, 19);
+	a[2] = below(g, 3);
+}
+
+void gen_number(struct diff_generator *g, uint64_t *a)
+{
+	a[0] = below(g, DIFF_VMS + 1);
+	a[1] = below(g, 5);
+	a[2] = PICK(g, 0, 0, 1, ~0ULL, 100000, 1ULL << 32);
+	/* The first of the capabilities, which are the host's. */
+	if (a[1] == 2 && a[2] < 2)
+		a[2] = 9999;
 }
 
 void gen_attributes(struct diff_generator *g, uint64_t *a)
 {
-	a[0] = below(g, 2);
+	a[0] = below(g, DIFF_VMS);
 	a[1] = one_in(g, 8) ? odd(g) : below(g, 64) * PAGE;
 	a[2] = one_in(g, 8) ? odd(g) : below(g, 16) * PAGE;
 	/* The kernel walks the range: see the head of this file. */
@@ -139,14 +188,14 @@ void gen_attributes(struct diff_generator *g, uint64_t *a)
 
 void gen_enable(struct diff_generator *g, uint64_t *a)
 {
-	a[0] = below(g, 2);
-	a[1] = PICK(g, 201, 201, 234, 244, 9999);
+	a[0] = below(g, DIFF_VMS);
+	a[1] = PICK(g, 201, 168, 168, 168, 234, 244, 9999);
 	a[2] = one_in(g, 6) ? odd(g) & 0xffffffff : 0;
-	a[3] = one_in(g, 3) ? odd(g) : 0x1000;
+	a[3] = one_in(g, 3) ? odd(g) : a[1] == 168 ? below(g, 5) : 0x1000;
 }
 
 void gen_mmu_pages(struct diff_generator *g, uint64_t *a)
 {
-	a[0] = below(g, 2);
+	a[0] = below(g, DIFF_VMS);
 	a[1] = PICK(g, 0, 63, 64, 1000);
 }

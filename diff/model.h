@@ -17,7 +17,7 @@ typedef int64_t s64;
 typedef struct diff_result result;
 
 #define PAGE	     4096ULL
-#define VMS	     2
+#define VMS	     DIFF_VMS
 #define FILES	     6
 #define WINDOWS	     6
 #define WINDOW_PAGES 32
@@ -79,6 +79,7 @@ struct range {
 
 struct instance {
 	unsigned type, vcpu_ids;
+	u64 manual; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	struct memslot slot[SLOTS];
 	struct range attribute[DIFF_SEQUENCE]; /* as they were set: the last one counts */
 	int attribute_count;
@@ -118,6 +119,8 @@ u64 model_hash(u64 hash, const void *data, size_t size);
 /* A file without descriptors and mappings goes; the slots that it was bound to stay, without it. */
 void model_forget_files(void);
 u64 model_creation_flags(unsigned type);
+unsigned model_spaces(unsigned type);
+struct memslot *model_find_slot(struct instance *v, unsigned space, unsigned id);
 void model_punch(struct inode *inode, u64 first, u64 count);
 /* The page of the file behind a mapped page that can be used now; NULL when the host may not touch it. */
 struct file_page *model_usable(const struct mapped_page *m);
@@ -127,8 +130,10 @@ void model_change(u64 w, u64 at, struct mapped_page to);
 void model_populate(u64 w, u64 at, u64 pages);
 /* The bytes of a page of a file, which is used from now on. */
 unsigned char *model_page_bytes(struct file_page *page);
+/* PEEK: by another process, for which writable is not readable.  FORCE: by /proc/PID/mem, which asks for no protection. */
+enum access { READ, WRITE, PEEK, FORCE };
 /* The byte at an address, or NULL with the signal that a touch gets. */
-unsigned char *model_byte(u64 w, u64 at, bool write, int *sig, int *code);
+unsigned char *model_byte(u64 w, u64 at, enum access how, int *sig, int *code);
 
 /* The steps, as diff/step.def gives them. */
 result model_new_vm(u64 v, u64 type);
@@ -136,7 +141,11 @@ result model_close_vm(u64 v);
 result model_capability(u64 v, u64 number);
 result model_slot(u64 v, u64 id, u64 flags, u64 gpa, u64 size, u64 hva, u64 f, u64 offset);
 result model_slot1(u64 v, u64 id, u64 flags, u64 gpa, u64 size, u64 hva);
+result model_dup_vm(u64 v, u64 u);
 result model_dirty_log(u64 v, u64 id);
+result model_clear_log(u64 v, u64 id, u64 first, u64 pages, u64 mask);
+result model_argument(u64 object, u64 which, u64 how);
+result model_number(u64 v, u64 which, u64 value);
 result model_attributes(u64 v, u64 address, u64 size, u64 value, u64 flags);
 result model_enable(u64 v, u64 number, u64 flags, u64 arg);
 result model_mmu_pages(u64 v, u64 pages);
@@ -147,6 +156,7 @@ result model_pass_file(u64 f, u64 g, u64 forked);
 result model_allocate(u64 f, u64 mode, u64 offset, u64 size);
 result model_stat_file(u64 f);
 result model_file_call(u64 f, u64 which);
+result model_odd_call(u64 f, u64 which);
 result model_convert(u64 f, u64 offset, u64 size, u64 value, u64 flags, u64 word);
 result model_map(u64 w, u64 at, u64 pages, u64 f, u64 offset, u64 prot, u64 flags);
 result model_unmap(u64 w, u64 at, u64 pages);
@@ -159,8 +169,8 @@ result model_sync_range(u64 w, u64 at, u64 pages, u64 flags);
 result model_resident(u64 w, u64 at, u64 pages);
 result model_load(u64 w, u64 at);
 result model_store(u64 w, u64 at, u64 value);
-result model_kernel_store(u64 w, u64 at, u64 size);
-result model_kernel_load(u64 w, u64 at, u64 size);
+result model_kernel_store(u64 w, u64 at, u64 size, u64 how);
+result model_kernel_load(u64 w, u64 at, u64 size, u64 how);
 result model_child(u64 what, u64 a, u64 b, u64 c, u64 d);
 result model_new_vcpu(u64 v, u64 id);
 result model_close_vcpu(u64 v);

@@ -118,6 +118,22 @@ result model_file_call(u64 f, u64 which)
 	return answer(answers[which]);
 }
 
+result model_odd_call(u64 f, u64 which)
+{
+	static const s64 answers[32] = { -EINVAL, -EINVAL, -ESPIPE, -ESPIPE, -EINVAL, 0, 0, 0, -EOPNOTSUPP, -EOPNOTSUPP,
+					 -EINVAL, -EINVAL, -EINVAL, 0, 0, -EPERM, -ENOTDIR, -ENOTDIR, -ENOTDIR, -EINVAL,
+					 -ESPIPE, -EINVAL, -EXDEV, -EINVAL, -EXDEV, -ESPIPE, -EINVAL, -ESPIPE, -EINVAL, -ENOTTY,
+					 -EINVAL, 0x8c02 };
+	result ret;
+
+	if (model.file[f] < 0)
+		return answer(SKIPPED);
+	ret = answer(answers[which]);
+	if (which == 13)
+		ret.aux = PAGE;
+	return ret;
+}
+
 static s64 set_private(struct inode *inode, u64 offset, u64 size, u64 value, u64 flags, u64 word)
 {
 	if (!model.kernel->in_place)

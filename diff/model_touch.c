@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-unsigned char *model_byte(u64 w, u64 at, bool write, int *sig, int *code)
+unsigned char *model_byte(u64 w, u64 at, enum access how, int *sig, int *code)
 {
 	const struct mapped_page *m = &model.mapped[w][at / PAGE];
 	struct file_page *page;
@@ -18,7 +18,7 @@ unsigned char *model_byte(u64 w, u64 at, bool write, int *sig, int *code)
 	if (m->inode < 0 || (model.in_child && m->stays))
 		return NULL;
 	*code = SEGV_ACCERR;
-	if (!m->prot || (write && !(m->prot & PROT_WRITE)))
+	if (how != FORCE && (!m->prot || (how == PEEK && !(m->prot & PROT_READ)) || (how == WRITE && !(m->prot & PROT_WRITE))))
 		return NULL;
 	*code = SEGV_MAPERR;
 	if (m->guard)
@@ -32,7 +32,7 @@ unsigned char *model_byte(u64 w, u64 at, bool write, int *sig, int *code)
 static result touch(u64 w, u64 at, int value)
 {
 	result ret = answer(0);
-	unsigned char *byte = model_byte(w, at, value >= 0, &ret.sig, &ret.code);
+	unsigned char *byte = model_byte(w, at, value >= 0 ? WRITE : READ, &ret.sig, &ret.code);
 
 	if (!byte) {
 		ret.aux = at;
@@ -57,36 +57,42 @@ result model_store(u64 w, u64 at, u64 value)
 }
 
 /* A copy ends at the first byte that cannot be touched; it fails if that is the very first. */
-result model_kernel_store(u64 w, u64 at, u64 size)
+static s64 copied(u64 done, u64 size, u64 how)
+{
+	return size && !done ? how == 3 ? -EIO : -EFAULT : (s64)done;
+}
+
+result model_kernel_store(u64 w, u64 at, u64 size, u64 how)
 {
 	int sig, code;
 	u64 done = 0;
 
 	for (; done < size; done++) {
-		unsigned char *byte = model_byte(w, at + done, true, &sig, &code);
+		unsigned char *byte = model_byte(w, at + done, WRITE, &sig, &code);
 
 		if (!byte)
 			break;
 		*byte = model.source[done];
 	}
-	return answer(size && !done ? -EFAULT : (s64)done);
+	return answer(copied(done, size, how));
 }
 
-result model_kernel_load(u64 w, u64 at, u64 size)
+result model_kernel_load(u64 w, u64 at, u64 size, u64 how)
 {
+	const enum access access = how == 2 ? PEEK : how == 3 ? FORCE : READ;
 	unsigned char bytes[2 * PAGE];
 	result ret;
 	int sig, code;
 	u64 done = 0;
 
 	for (; done < size; done++) {
-		const unsigned char *byte = model_byte(w, at + done, false, &sig, &code);
+		const unsigned char *byte = model_byte(w, at + done, access, &sig, &code);
 
 		if (!byte)
 			break;
 		bytes[done] = *byte;
 	}
-	ret = answer(size && !done ? -EFAULT : (s64)done);
+	ret = answer(copied(done, size, how));
 	if (done)
 		ret.aux = model_hash(1, bytes, done);
 	return ret;

@@ -11,7 +11,7 @@ static uint32_t vm_types(void)
 	return model.kernel->types & 3;
 }
 
-static unsigned spaces(unsigned type)
+unsigned model_spaces(unsigned type)
 {
 	return type_is_private(type) ? 1 : 2;
 }
@@ -58,7 +58,8 @@ result model_capability(u64 v, u64 number)
 	switch (number) {
 	case 3: case 16: case 21: case 30: case 81: case 105: return answer(1);
 	case 10: return answer(32764);
-	case 118: return answer(device ? 2 : spaces(type));
+	case 168: return answer(3);
+	case 118: return answer(device ? 2 : model_spaces(type));
 	case 201: return answer(0x1000);
 	case 231: case 232: return answer(model.kernel->gmem);
 	case 233:
@@ -77,7 +78,7 @@ static bool meet(u64 a, u64 a_size, u64 b, u64 b_size)
 	return a < b + b_size && b < a + a_size;
 }
 
-static struct memslot *find_slot(struct instance *v, unsigned space, unsigned id)
+struct memslot *model_find_slot(struct instance *v, unsigned space, unsigned id)
 {
 	for (int s = 0; s < SLOTS; s++)
 		if (v->slot[s].used && v->slot[s].space == space && v->slot[s].id == id)
@@ -112,6 +113,18 @@ static s64 bind(int v, const struct memslot *new, u64 f, int *ret)
 	return 0;
 }
 
+/* The dirty bitmap lives as long as the flag is set; a new one may begin with all pages. */
+static u64 log_of(const struct instance *v, const struct memslot *old, u64 flags, u64 size)
+{
+	const u64 pages = size / PAGE;
+
+	if (!(flags & 1))
+		return 0;
+	if (old && old->flags & 1)
+		return old->dirty;
+	return !(v->manual & 2) ? 0 : pages < 64 ? (1ULL << pages) - 1 : ~0ULL;
+}
+
 static s64 set_slot(int v, u64 number, u64 flags, u64 gpa, u64 size, u64 hva, u64 f, u64 offset)
 {
 	struct instance *instance = &model.instances[v];
@@ -133,9 +146,9 @@ static s64 set_slot(int v, u64 number, u64 flags, u64 gpa, u64 size, u64 hva, u6
 		return -EINVAL;
 	if (with_file && (offset % PAGE || offset + size < offset))
 		return -EINVAL;
-	if (new.space >= spaces(instance->type) || gpa + size < gpa || size / PAGE > 0x7fffffff)
+	if (new.space >= model_spaces(instance->type) || gpa + size < gpa || size / PAGE > 0x7fffffff)
 		return -EINVAL;
-	old = find_slot(instance, new.space, new.id);
+	old = model_find_slot(instance, new.space, new.id);
 	if (!size) {
 		if (!old)
 			return -EINVAL;
@@ -146,7 +159,7 @@ static s64 set_slot(int v, u64 number, u64 flags, u64 gpa, u64 size, u64 hva, u6
 		if (with_file || hva != old->hva || size != old->size || (flags ^ old->flags) & 6)
 			return -EINVAL;
 		if (gpa == old->gpa) {
-			old->dirty &= old->flags & flags & 1 ? ~0ULL : 0;
+			old->dirty = log_of(instance, old, flags, size);
 			old->flags = flags;
 			return 0;
 		}
@@ -168,7 +181,7 @@ static s64 set_slot(int v, u64 number, u64 flags, u64 gpa, u64 size, u64 hva, u6
 	new.inode = inode;
 	new.with_file = with_file;
 	new.file_only = with_file && (model.kernel->in_place || model.inodes[inode].flags & 1);
-	new.dirty = old && old->flags & flags & 1 ? old->dirty : 0;
+	new.dirty = log_of(instance, old, flags, size);
 	for (int s = 0; !old; s++)
 		if (!instance->slot[s].used)
 			old = &instance->slot[s];
@@ -194,27 +207,6 @@ result model_slot1(u64 v, u64 id, u64 flags, u64 gpa, u64 size, u64 hva)
 	return answer(set_slot(model.vm[v], (uint32_t)id, (uint32_t)flags, gpa, size, hva, FILES, 0));
 }
 
-result model_dirty_log(u64 v, u64 id)
-{
-	const unsigned space = (uint32_t)id >> 16, number = id & 0xffff;
-	u64 bitmap[16] = { 0 };
-	struct memslot *s;
-	result ret;
-
-	if (model.vm[v] < 0)
-		return answer(SKIPPED);
-	if (space >= spaces(model.instances[model.vm[v]].type) || number >= 32764)
-		return answer(-EINVAL);
-	s = find_slot(&model.instances[model.vm[v]], space, number);
-	if (!s || !(s->flags & 1))
-		return answer(-ENOENT);
-	ret = answer(0);
-	bitmap[0] = s->dirty;
-	s->dirty = 0;
-	ret.aux = model_hash(0, bitmap, sizeof(bitmap));
-	return ret;
-}
-
 result model_attributes(u64 v, u64 address, u64 size, u64 value, u64 flags)
 {
 	struct instance *i;
@@ -236,7 +228,13 @@ result model_enable(u64 v, u64 number, u64 flags, u64 arg)
 {
 	if (model.vm[v] < 0)
 		return answer(SKIPPED);
-	return answer(number == 201 && !(uint32_t)flags && !(arg & ~0x1000ULL) ? 0 : -EINVAL);
+	if ((uint32_t)flags)
+		return answer(-EINVAL);
+	if (number == 168 && !(arg & ~(arg & 1 ? 3ULL : 1ULL))) {
+		model.instances[model.vm[v]].manual = arg;
+		return answer(0);
+	}
+	return answer(number == 201 && !(arg & ~0x1000ULL) ? 0 : -EINVAL);
 }
 
 result model_mmu_pages(u64 v, u64 pages)

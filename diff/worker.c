@@ -48,7 +48,7 @@ int diff_worker(const char *model, int in, int out)
 {
 	static struct diff_step steps[BATCH];
 	static struct diff_result results[BATCH];
-	struct diff_step ask = { .kind = DIFF_capability, .a = { 2, 235 } };
+	struct diff_step ask = { .kind = DIFF_capability, .a = { UINT64_MAX, 235 } };
 	struct diff_result types;
 	uint32_t count;
 	int32_t hello;
