@@ -19,7 +19,7 @@
 #define SIDE_ARGS   20
 
 struct diff_options {
-	const char *seed, *ops, *seconds, *shape, *output, *model;
+	const char *seed, *ops, *seconds, *shape, *output, *model, *program;
 	bool worker, verbose;
 };
 
@@ -34,6 +34,7 @@ static const struct option options[] = {
 	{ OPTION_FLAG, "verbose", FIELD(verbose), NULL, "count what was done, by step" },
 	{ OPTION_FLAG, "worker", FIELD(worker), NULL, NULL },
 	{ OPTION_TEXT, "model", FIELD(model), "PROFILE", NULL },
+	{ OPTION_TEXT, "program", FIELD(program), "STEP", NULL },
 	{ .kind = OPTION_END }
 };
 
@@ -211,6 +212,29 @@ static int compare(struct side *a, struct side *b, uint64_t seed, uint64_t ops, 
 	return finish_output(0);
 }
 
+/* For tests: a program that ends with a step of that kind, the first that the generator makes; the exit status. */
+static int print_example(const struct verb *verb, const char *name, uint64_t seed)
+{
+	static struct diff_step steps[DIFF_SEQUENCE];
+	struct diff_generator g;
+	unsigned kind = 0;
+
+	while (kind < DIFF_KINDS && strcmp(diff_names[kind], name) != 0)
+		kind++;
+	if (kind == DIFF_KINDS)
+		return options_error(&verb->usage, "no step is called %s", name);
+	for (uint64_t s = 0;; s++) {
+		diff_generator_init(&g, seed, s, 3);
+		for (unsigned i = 0; i + 1 < DIFF_SEQUENCE; i++) {
+			diff_generate(&g, &steps[i]);
+			if (steps[i].kind != kind)
+				continue;
+			diff_print_program(stdout, steps, i + 1, name);
+			return finish_output(0);
+		}
+	}
+}
+
 /* Options may stand before, between and behind the two names. */
 static int parse(const struct verb *verb, int argc, char **argv, struct diff_options *o, const char *names[2])
 {
@@ -229,7 +253,7 @@ static int parse(const struct verb *verb, int argc, char **argv, struct diff_opt
 		argc -= first;
 		argv += first;
 	}
-	if (!o->worker && count_names < 2)
+	if (!o->worker && !o->program && count_names < 2)
 		return options_error(&verb->usage, "which two? Each is kernel, model, or a profile (linux-6.18, linux-7.4/eg)");
 	return -1;
 }
@@ -248,6 +272,8 @@ static int diff(const struct verb *verb, int argc, char **argv)
 		return diff_worker(o.model, STDIN_FILENO, STDOUT_FILENO);
 	if ((o.seed && !number(o.seed, &seed)) || (o.ops && !number(o.ops, &ops)) || (o.seconds && !number(o.seconds, &seconds)))
 		return options_error(&verb->usage, "--seed, --ops and --seconds take a number");
+	if (o.program)
+		return print_example(verb, o.program, seed);
 	/* A time alone is a limit of its own. */
 	if (o.seconds && !o.ops)
 		ops = UINT64_MAX / 2;
