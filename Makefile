@@ -43,6 +43,9 @@ RUN_SRC := $(wildcard tests/run_*.c) $(wildcard examples/*.c)
 BENCH_SRC := $(wildcard bench/*.c)
 
 PRELOAD_OBJ := $(PRELOAD_SRC:%.c=$(O)/free/%.o) $(O)/free/overlay/exports.o
+# For tests/run_sweep.c: with fault points (rt/fault.h).  core/ and cpu/ call nothing that can fail but through the others.
+FAULTS_OBJ := $(patsubst %.c,$(O)/faults/%.o,$(filter-out core/% cpu/%,$(PRELOAD_SRC))) \
+	$(patsubst %.c,$(O)/free/%.o,$(filter core/% cpu/%,$(PRELOAD_SRC))) $(O)/free/overlay/exports.o
 # servable.c decides what preload can serve: of the overlay, the command and its tests need this.
 HOSTED_OBJ := $(PURE_SRC:%.c=$(O)/hosted/%.o) $(O)/hosted/overlay/servable.o
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/hosted/%.o)
@@ -52,7 +55,7 @@ HARNESS_BIN := $(HARNESS_SRC:tests/%.c=$(O)/tests/%)
 RUN_BIN := $(RUN_SRC:%.c=$(O)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(O)/%)
 
-all: $(O)/gmem $(O)/libgmem-preload.so $(RUN_BIN) $(BENCH_BIN)
+all: $(O)/gmem $(O)/libgmem-preload.so $(O)/tests/libgmem-preload-faults.so $(RUN_BIN) $(BENCH_BIN)
 
 $(O)/free/%.o: %.c
 	@mkdir -p $(@D)
@@ -63,7 +66,11 @@ $(O)/free/%.o: %.S overlay/symbol.def
 	$(CC) -I. -c -o $@ $<
 
 # Wrappers are reached from exports.S alone, by name.
-$(O)/free/overlay/%.o: COMMON += -Wno-missing-prototypes
+$(O)/free/overlay/%.o $(O)/faults/overlay/%.o: COMMON += -Wno-missing-prototypes
+
+$(O)/faults/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(CFLAGS) $(FREESTANDING) -DRT_FAULTS -c -o $@ $<
 
 # Guests race as they like, and the interpreter leaves functions by a jump: nothing for TSan to watch.
 $(O)/hosted/cpu/%.o: HOSTED += -fno-sanitize=thread
@@ -74,7 +81,10 @@ $(O)/hosted/%.o: %.c
 
 # No library: its undefined symbols are weak, and overlay/exports.S alone exports.
 $(O)/libgmem-preload.so: $(PRELOAD_OBJ)
-	$(CC) -shared -nostdlib -Wl,-z,initfirst -Wl,-z,now -Wl,-z,noexecstack -Wl,-Bsymbolic -o $@ $(PRELOAD_OBJ)
+$(O)/tests/libgmem-preload-faults.so: $(FAULTS_OBJ)
+$(O)/libgmem-preload.so $(O)/tests/libgmem-preload-faults.so:
+	@mkdir -p $(@D)
+	$(CC) -shared -nostdlib -Wl,-z,initfirst -Wl,-z,now -Wl,-z,noexecstack -Wl,-Bsymbolic -o $@ $^
 
 $(O)/gmem: $(CLI_OBJ) $(HOSTED_OBJ)
 	$(CC) $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -o $@ $^
@@ -128,6 +138,9 @@ check-unit: unit-tests
 	tests/check.sh $(O) $(UNIT_BIN)
 check-sanitizers: $(SANITIZED:%=sanitized-%)
 	tests/check.sh $(O) $(foreach s,$(SANITIZED),$(UNIT_BIN:$(O)/%=$(O)-$(s)/%))
+# Whole programs with every call of gmem's failing in turn, of which tests/sweep.t alone takes a few (docs/testing.md).
+sweep: all
+	SWEEP_SAMPLES=0 tests/check.sh $(O) tests/sweep.t
 # The protocol between processes in more than tests/protocol.t has time for (docs/testing.md): hours, and MODEL_MEMORY MiB.
 model: all
 	GMEM_BUILD=$(O) MODEL_MEMORY=$(or $(MODEL_MEMORY),8000) MODEL_SECONDS=$(or $(MODEL_SECONDS),14400) \
@@ -209,6 +222,6 @@ install: $(O)/gmem $(O)/libgmem-preload.so $(BENCH_BIN) $(O)/gmem.pc man
 clean:
 	rm -rf $(O)
 
-.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz fuzzers fuzzers-libfuzzer fuzzers-afl model coverage coverage-tests \
+.PHONY: all man install FORCE unit-tests check check-unit check-sanitizers fuzz fuzzers fuzzers-libfuzzer fuzzers-afl model sweep coverage coverage-tests \
 	mutate bench check-real-cpu readme-speed oracle oracle-host oracle-kernel clean
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

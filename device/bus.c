@@ -44,8 +44,7 @@ bool dev_hva_accessible(u64 hva, bool write)
 	if (!hva || hva >= USER_END)
 		return false;
 	do {
-		ret = rt_syscall_raw(__NR_madvise, (long)page, RT_PAGE_SIZE, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ,
-				     0, 0, 0);
+		ret = rt_madvise(page, RT_PAGE_SIZE, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	} while (ret == -EFAULT && host_view_overlaps(page, RT_PAGE_SIZE) && host_fault_fixup(page, RT_PAGE_SIZE));
 	/* Unknown before Linux 5.14, to some mappings, and said of those that may not be written. */
 	if (ret == -EINVAL)

@@ -55,20 +55,21 @@ bool dev_coalesce(struct dev_vcpu *v, u64 addr, const void *data, unsigned len, 
 	return done;
 }
 
-/* The head of the list stays what it is while there is a vCPU.  On failure a ring shows that stays empty. */
-void dev_vcpu_show_ring(struct dev_vcpu *v, void *addr, u64 first, u64 pages, int prot)
+/* The head of the list stays what it is while there is a vCPU. */
+int dev_vcpu_show_ring(struct dev_vcpu *v, void *addr, u64 first, u64 pages, int prot)
 {
 	const u64 at = KVM_COALESCED_MMIO_PAGE_OFFSET;
 	struct dev_vcpu *owner = v->vm->vcpus;
 	char *ring = (char *)owner->run + at * RT_PAGE_SIZE, *to = (char *)addr + (at - first) * RT_PAGE_SIZE;
 
 	if (owner == v || at < first || at - first >= pages)
-		return;
+		return 0;
 	/* Of size 0: a second mapping of the same pages. */
-	if (rt_is_err(rt_syscall_raw(__NR_mremap, (long)ring, 0, RT_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, (long)to, 0)))
-		return;
+	if (rt_is_err(rt_syscall(__NR_mremap, ring, 0, RT_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, to)))
+		return -ENOMEM;
 	if (prot != (PROT_READ | PROT_WRITE))
 		rt_syscall_raw(__NR_mprotect, (long)to, RT_PAGE_SIZE, prot, 0, 0, 0);
+	return 0;
 }
 
 long dev_vm_register_coalesced(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)

@@ -80,7 +80,7 @@ struct dev_gmem {
 struct dev_config {
 	struct core_sys sys;
 	/* A file came or went: the broker wants to know.  May be NULL. */
-	void (*file_created)(struct dev_gmem *gmem);
+	bool (*file_created)(struct dev_gmem *gmem); /* false: it must not be */
 	void (*file_gone)(struct dev_gmem *gmem);
 	bool real_cpu; /* guests run on the host's /dev/kvm */
 	bool keep_history; /* for dev_gmem_converted_by() */
@@ -109,6 +109,8 @@ long dev_ioctl(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *err);
 bool dev_cap_fast(const struct dev_object *obj, u64 arg, long *ret);
 /* Name of an ioctl for reports, or NULL. */
 const char *dev_ioctl_name(u32 cmd);
+/* Whether it returns a descriptor. */
+bool dev_ioctl_makes_fd(u32 cmd);
 
 /* Whether the caller's address space is not the one that the table says (fork): true after a raw fork, too. */
 u64 dev_mm(void);
@@ -138,7 +140,7 @@ long dev_gmem_fallocate(struct dev_gmem *g, int mode, s64 off, s64 len, struct c
 long dev_madvise(void *addr, u64 len, int advice, struct core_err *err);
 /* Who made a page private: false when it was so from the start. */
 bool dev_gmem_converted_by(const struct dev_gmem *g, u64 page, struct dev_conversion *ret);
-/* A file of another process, from its parts; the descriptors are taken on success. */
+/* A file of another process, from its parts; takes the descriptors, which are hidden, whatever comes of it. */
 struct dev_gmem *dev_gmem_adopt(int placeholder, int backing, int state, u64 size, u64 flags, unsigned vm_type, u64 id);
 /*
  * An object of another process that came by exec or a socket: its /dev/kvm is as good as

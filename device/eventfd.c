@@ -52,7 +52,7 @@ static long read_fdinfo(u32 fd, char *buf, size_t size)
 	info = host_fd_own(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
 	if (rt_is_err(info))
 		return info;
-	n = rt_syscall_raw(__NR_read, info, (long)buf, (long)size - 1, 0, 0, 0);
+	n = rt_syscall(__NR_read, info, buf, size - 1);
 	rt_close((int)info);
 	buf[n > 0 ? n : 0] = '\0';
 	return n;
@@ -62,10 +62,15 @@ static int identify(u32 fd, u64 *id)
 {
 	char buf[512];
 	const char *at;
+	long n;
 
 	*id = 0;
-	if (read_fdinfo(fd, buf, sizeof(buf)) <= 0)
+	n = read_fdinfo(fd, buf, sizeof(buf));
+	/* There is no /proc; anything else may be otherwise the next time, and then the number would not be found again. */
+	if (n == -ENOENT)
 		return 0;
+	if (n <= 0)
+		return -ENOMEM;
 	if (!find_line(buf, "eventfd-count:"))
 		return -EINVAL;
 	at = find_line(buf, "eventfd-id:");
@@ -132,7 +137,7 @@ bool eventfd_is_open(u64 wanted)
 
 	if (rt_is_err(dir))
 		return true;
-	while (!found && (n = rt_syscall_raw(__NR_getdents64, dir, (long)buf, sizeof(buf), 0, 0, 0)) > 0) {
+	while (!found && (n = rt_syscall(__NR_getdents64, dir, buf, sizeof(buf))) > 0) {
 		for (long at = 0; !found && at < n; at += ((struct dirent *)(void *)((char *)buf + at))->length)
 			found = names_it((struct dirent *)(void *)((char *)buf + at), wanted);
 	}

@@ -63,6 +63,16 @@ static void gmem_discard(struct dev_gmem *g)
 	rt_unlock(&dev_lock);
 }
 
+static void gmem_undo(struct dev_gmem *g)
+{
+	core_file_fini(&g->core);
+	host_file_fini(&g->host);
+	rt_lock(&dev_lock);
+	g->vm->obj.refs--;
+	rt_unlock(&dev_lock);
+	gmem_discard(g);
+}
+
 static long create_gmem(struct dev_vm *vm, const struct kvm_create_guest_memfd *args)
 {
 	struct dev_gmem *g = (struct dev_gmem *)dev_object_new(DEV_GMEM);
@@ -86,8 +96,10 @@ static long create_gmem(struct dev_vm *vm, const struct kvm_create_guest_memfd *
 	vm->obj.refs++;
 	rt_unlock(&dev_lock);
 	/* Nobody can ask the broker for it before it has been handed out. */
-	if (dev_config.file_created)
-		dev_config.file_created(g);
+	if (dev_config.file_created && !dev_config.file_created(g)) {
+		gmem_undo(g);
+		return -ENOMEM;
+	}
 	/* As in the kernel, no close-on-exec. */
 	return dev_object_hand_out(&g->obj, O_RDWR);
 }
@@ -331,15 +343,16 @@ struct dev_gmem *dev_gmem_adopt(int placeholder, int backing, int state, u64 siz
 	struct dev_gmem *g = (struct dev_gmem *)dev_object_new(DEV_GMEM);
 	struct dev_vm *vm = g ? foreign_vm(vm_type) : NULL;
 
-	if (!vm || host_object_adopt(&g->obj.host, placeholder) < 0) {
+	if (!vm || host_object_adopt(&g->obj.host, placeholder) < 0 ||
+	    host_file_adopt(&g->host, size, backing, state, g->obj.host.keep) < 0) {
 		if (g)
 			gmem_discard(g);
+		host_fd_close(backing);
+		host_fd_close(state);
+		host_fd_close(placeholder);
 		return NULL;
 	}
-	if (host_file_adopt(&g->host, size, backing, state, g->obj.host.keep) < 0) {
-		gmem_discard(g);
-		return NULL;
-	}
+	host_fd_close(placeholder);
 	core_file_attach(&g->core, &vm->core, &args, g->host.window);
 	g->host.store = g->core.store;
 	g->host.id = id;

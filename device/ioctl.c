@@ -112,6 +112,11 @@ const char *dev_ioctl_name(u32 cmd)
 	return NULL;
 }
 
+bool dev_ioctl_makes_fd(u32 cmd)
+{
+	return cmd == KVM_CREATE_VM || cmd == KVM_CREATE_VCPU || cmd == KVM_CREATE_GUEST_MEMFD || cmd == KVM_GET_STATS_FD;
+}
+
 int dev_copy_out(u64 to, const void *from, size_t size, struct core_err *err)
 {
 	if (rt_copy_out(to, from, size) < 0)
@@ -146,7 +151,9 @@ static long handle(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *er
 	if (entry->copy && rt_copy_in(copy, arg, entry->copy) < 0)
 		return core_refuse(err, RULE_ARGUMENT_READ, 0, "argument", arg, entry->copy);
 	ret = entry->handler(obj, arg, copy, err);
-	/* Whatever was to get a descriptor. */
+	/* Where the kernel needs no descriptor, ours are memory like any other. */
+	if ((ret == -EMFILE || ret == -ENFILE) && !dev_ioctl_makes_fd(cmd))
+		return -ENOMEM;
 	if (ret == -EMFILE)
 		return core_refuse(err, RULE_NO_FD, 0, "command", cmd, 0);
 	return ret < 0 || !has_real || entry->real != REAL_BOTH ? ret : dev_real_pass(obj, cmd, arg);

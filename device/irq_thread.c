@@ -142,7 +142,7 @@ int irq_thread_start(struct irqchip *chip)
 		chip->timer = own_fd(host_fd_own(__NR_timerfd_create, CLOCK_MONOTONIC_, TFD_FLAGS, 0, 0));
 	if (chip->epoll < 0 || chip->timer < 0)
 		return -ENOMEM; /* the kernel's needs no descriptors */
-	ret = (int)rt_syscall_raw(__NR_epoll_ctl, chip->epoll, EPOLL_CTL_ADD, chip->timer, (long)&event, 0, 0);
+	ret = (int)rt_syscall(__NR_epoll_ctl, chip->epoll, EPOLL_CTL_ADD, chip->timer, &event);
 	if (ret < 0 && ret != -EEXIST)
 		return ret;
 	ret = rt_thread_start(thread_main, chip, &chip->tid, &chip->stack);

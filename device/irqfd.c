@@ -154,7 +154,7 @@ static int watch(struct irqchip *chip, const struct irqfd *f)
 
 	if (ret < 0)
 		return ret;
-	return (int)rt_syscall_raw(__NR_epoll_ctl, chip->epoll, EPOLL_CTL_ADD, f->fd, (long)&event, 0, 0);
+	return (int)rt_syscall(__NR_epoll_ctl, chip->epoll, EPOLL_CTL_ADD, f->fd, &event);
 }
 
 static int publish(struct irqchip *chip, struct irqfd *f)

@@ -57,7 +57,7 @@ static int touch(struct dev_thread *thread, const u8 *host)
 /* Populate one page; the caller has resolved it and holds no lock: it may take long. */
 static int populate(const struct core_place *place, u8 *host)
 {
-	long ret = rt_syscall_raw(__NR_madvise, (long)host, RT_PAGE_SIZE, MADV_POPULATE_READ, 0, 0, 0);
+	long ret = rt_madvise(host, RT_PAGE_SIZE, MADV_POPULATE_READ);
 	char byte;
 
 	/* Unknown before Linux 5.14. */

@@ -68,7 +68,7 @@ int dev_param_open(const char *name, int flags)
 	if (rt_is_err(fd))
 		return (int)fd;
 	n = rt_format(text, sizeof(text), "%s\n", value);
-	if (rt_syscall_raw(__NR_pwrite64, fd, (long)text, (long)n, 0, 0, 0) != (long)n) {
+	if (rt_syscall(__NR_pwrite64, fd, text, n, 0) != (long)n) {
 		rt_close((int)fd);
 		return -ENOMEM;
 	}

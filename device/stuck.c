@@ -197,7 +197,7 @@ static void arm(struct dev_thread *thread)
 	s32 id;
 
 	event.sigev_notify_thread_id = (s32)rt_gettid();
-	if (thread->timer || rt_is_err(rt_syscall_raw(__NR_timer_create, CLOCK_MONOTONIC_, (long)&event, (long)&id, 0, 0, 0)))
+	if (thread->timer || rt_is_err(rt_syscall(__NR_timer_create, CLOCK_MONOTONIC_, &event, &id)))
 		return;
 	thread->timer = id + 1;
 	rt_syscall_raw(__NR_timer_settime, id, 0, (long)&spec, 0, 0, 0);

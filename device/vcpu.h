@@ -127,7 +127,7 @@ static inline struct dev_vcpu *dev_to_vcpu(struct dev_object *obj)
 long dev_vcpu_run(struct dev_object *obj, u64 arg, struct core_err *err);
 
 /* After the program mapped pages of the vCPU, shared: the VM's ring of coalesced writes is among them. */
-void dev_vcpu_show_ring(struct dev_vcpu *v, void *addr, u64 first, u64 pages, int prot);
+int dev_vcpu_show_ring(struct dev_vcpu *v, void *addr, u64 first, u64 pages, int prot);
 /* From any thread: end a halt, look at interrupts, NMIs, requests.  Takes no lock. */
 void dev_vcpu_kick(struct dev_vcpu *v);
 /* With dev_slots_lock held, or from a thread that runs a vCPU of the VM; NULL when there is none. */

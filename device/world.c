@@ -43,10 +43,10 @@ static u64 sleeps_at(s32 tid)
 	u64 pc;
 
 	rt_format(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
-	fd = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	fd = rt_syscall(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (rt_is_err(fd))
 		return 0;
-	n = rt_syscall_raw(__NR_read, fd, (long)text, sizeof(text) - 1, 0, 0, 0);
+	n = rt_syscall(__NR_read, fd, text, sizeof(text) - 1);
 	rt_close((int)fd);
 	if (n < 4 || text[0] != '-' || text[1] != '1')
 		return 0;

@@ -73,6 +73,7 @@ struct host_view {
 	u64 lazy;  /* 1 + the region that was emptied last and left open */
 	int prot;
 	u32 flags;
+	bool cut;  /* for want of memory it is not one with the view before it */
 };
 
 struct host_engine {
@@ -158,7 +159,8 @@ bool table_lookup(u64 addr, struct host_view *ret);
 void table_read_enter(void);
 void table_read_exit(void);
 /* Views that touch at addr become one, if nothing tells them apart. */
-void table_merge(u64 addr);
+int table_merge(u64 addr); /* -ENOMEM: table_join() tries again */
+int table_join(u64 start, u64 end);
 int table_cut(u64 start, u64 end); /* split at both ends, or at neither */
 /* What the program did to a view. */
 void table_set(struct host_view *v, int prot, u32 flags);

@@ -25,6 +25,16 @@ static int bring_in_line(struct host_view *v, bool all_open)
 	return ret ? ret : host_engine->expose(v);
 }
 
+/* Nothing is there, and nothing else gets there, which the program would take for its view. */
+static void leave_empty(struct host_view *v)
+{
+	u64 len = v->end - v->start;
+	long ret = rt_mmap((void *)v->start, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	if (rt_is_err(ret))
+		rt_munmap((void *)v->start, len);
+}
+
 /* Map the view anew where it was: nothing at all rather than something open. */
 static int rebuild(struct host_view *v)
 {
@@ -39,7 +49,7 @@ static int rebuild(struct host_view *v)
 	ret = host_engine->map(v, v->start, MAP_SHARED | MAP_FIXED, all_open);
 	ret = rt_is_err(ret) ? ret : bring_in_line(v, all_open);
 	if (ret)
-		rt_munmap((void *)v->start, v->end - v->start);
+		leave_empty(v);
 	else
 		guard_reinstall(v, pages);
 	host_poison_deny(v->file, pages);
@@ -56,7 +66,7 @@ static int inherit(struct host_view *v, int attached)
 		return -ENOENT;
 	if (!attached)
 		return rebuild(v);
-	rt_munmap((void *)v->start, v->end - v->start);
+	leave_empty(v);
 	return attached;
 }
 

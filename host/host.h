@@ -101,7 +101,7 @@ struct host_file {
 /* Create backing and window for a file of size bytes (> 0, page multiple, up to 2^63 - 4096). */
 /* Not limited by RLIMIT_FSIZE; -ENOMEM, -ENFILE, -EMFILE.  deny is borrowed. */
 int host_file_init(struct host_file *file, u64 size, int deny);
-/* Adopt a file that another process made: takes both descriptors on success. */
+/* Adopt a file that another process made: takes both descriptors, which are hidden, on success. */
 int host_file_adopt(struct host_file *file, u64 size, int backing, int state, int deny);
 /* Whether any descriptor or mapping of the file is left, in any process; true when that cannot be told. */
 bool host_file_in_use(struct host_file *file);

@@ -28,7 +28,8 @@ int file_map_fd(struct host_file *file, bool backing)
 		*slot = fd;
 	else if (fd == -ENOENT || fd == -EACCES)
 		return backing ? file->backing : file->deny;
-	return fd;
+	/* The kernel's mmap needs none. */
+	return fd == -EMFILE || fd == -ENFILE ? -ENOMEM : fd;
 }
 
 void file_map_fds_close(struct host_file *file)

@@ -116,8 +116,10 @@ static long remap_locked(u64 old, u64 old_len, u64 new_len, int flags, u64 new_a
 {
 	const u64 kept = rt_min(old_len, new_len);
 	const struct host_view *v;
-	long ret = 0;
+	long ret = table_join(old, rt_add_wraps(old, old_len) ? old : old + old_len);
 
+	if (ret)
+		return ret;
 	if (!view_holding(old, 1))
 		return remap_foreign(old, old_len, new_len, flags, new_addr);
 	if (table_sealed(old, old + 1))

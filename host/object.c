@@ -101,7 +101,6 @@ int host_object_adopt(struct host_object *obj, int fd)
 
 	if (keep < 0)
 		return keep;
-	rt_close(fd);
 	obj->keep = host_fd_hide(keep);
 	if (obj->keep < 0)
 		return obj->keep;
@@ -117,7 +116,7 @@ void host_object_fini(struct host_object *obj)
 
 bool host_inode_in_use(int keep)
 {
-	long ret = rt_syscall_raw(__NR_fcntl, keep, F_SETLEASE, F_WRLCK, 0, 0, 0);
+	long ret = rt_syscall(__NR_fcntl, keep, F_SETLEASE, F_WRLCK);
 
 	if (rt_is_err(ret))
 		return true;

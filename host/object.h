@@ -33,7 +33,7 @@ int host_object_create(struct host_object *obj, const char *name, u64 size, bool
 int host_object_make(struct host_object *obj, const char *name, u64 size);
 /* Another open file of the same object; flags as open(2). */
 int host_object_open(const struct host_object *obj, int flags);
-/* Take over an object whose descriptor came from elsewhere; fd is hidden on success. */
+/* Become an object whose descriptor came from elsewhere, and stays the caller's. */
 int host_object_adopt(struct host_object *obj, int fd);
 void host_object_fini(struct host_object *obj);
 

@@ -79,8 +79,8 @@ static bool process_stat(u32 pid, struct process_stat *ret)
 	fd = host_fd_own(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
 	if (rt_is_err(fd))
 		return false;
-	n = rt_syscall_raw(__NR_read, fd, (long)buf, sizeof(buf) - 1, 0, 0, 0);
-	rt_syscall_raw(__NR_close, fd, 0, 0, 0, 0, 0);
+	n = rt_syscall(__NR_read, fd, buf, sizeof(buf) - 1);
+	rt_close((int)fd);
 	if (n <= 0)
 		return false;
 	buf[n] = '\0';
@@ -304,7 +304,7 @@ static void call_process(const struct host_peer *peer)
 	memset(&info, 0, sizeof(info));
 	info.si_signo = HOST_PEER_SIGNAL;
 	info.si_code = HOST_PEER_CODE;
-	rt_syscall_raw(__NR_rt_sigqueueinfo, (long)peer->pid, HOST_PEER_SIGNAL, (long)&info, 0, 0, 0);
+	rt_syscall(__NR_rt_sigqueueinfo, peer->pid, HOST_PEER_SIGNAL, &info);
 }
 
 /* False when it still owes the answer to an earlier request. */

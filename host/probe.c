@@ -29,11 +29,11 @@ static const char *const names[] = { "dp", "eg", "remap", NULL };
 /* Reads a file's beginning into a terminated buffer; the length or -errno. */
 static long read_text(const char *path, char *buf, size_t size)
 {
-	long fd = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0), n, got = 0;
+	long fd = rt_syscall(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC), n, got = 0;
 
 	if (fd < 0)
 		return fd;
-	while ((n = rt_syscall_raw(__NR_read, fd, (long)(buf + got), (long)size - 1 - got, 0, 0, 0)) > 0)
+	while ((n = rt_syscall(__NR_read, fd, buf + got, size - 1 - (size_t)got)) > 0)
 		got += n;
 	rt_close((int)fd);
 	buf[got] = 0;

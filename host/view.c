@@ -144,6 +144,7 @@ int table_split(u64 addr)
 	head.end = tail.start = addr;
 	tail.off += addr - v->start;
 	head.lazy = tail.lazy = 0;
+	tail.cut = false;
 	if (copy_bits(&head, v))
 		return -ENOMEM;
 	if (copy_bits(&tail, v)) {
@@ -197,20 +198,21 @@ static bool mergeable(const struct host_view *a, const struct host_view *b)
 }
 
 /* What mprotect and the like cut must not stay cut for ever: mremap asks for one view. */
-void table_merge(u64 addr)
+int table_merge(u64 addr)
 {
 	u64 at = table_find(addr);
 	struct host_view *a = host_table.views + at - 1, *b = host_table.views + at, whole;
 	u64 skip;
 
 	if (at == 0 || at == host_table.count || b->start != addr || !mergeable(a, b))
-		return;
+		return 0;
 	whole = *a;
 	whole.end = b->end;
 	whole.lazy = 0;
 	whole.open = region_bits_new(view_regions(&whole));
-	if (!whole.open)
-		return;
+	b->cut = !whole.open;
+	if (b->cut)
+		return -ENOMEM;
 	skip = (b->off >> REGION_SHIFT) - (a->off >> REGION_SHIFT);
 	add_bits(&whole, 0, a);
 	add_bits(&whole, skip, b);
@@ -223,6 +225,22 @@ void table_merge(u64 addr)
 	host_table.count--;
 	write_end();
 	whole.file->views--;
+	return 0;
+}
+
+/* Where views within [start, end) are two for want of memory alone. */
+int table_join(u64 start, u64 end)
+{
+	u64 at;
+
+	while (start < end && (at = table_find(start)) + 1 < host_table.count) {
+		const struct host_view *next = host_table.views + at + 1;
+
+		start = next->start;
+		if (start < end && next->cut && table_merge(start))
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 int table_cut(u64 start, u64 end)

@@ -50,7 +50,7 @@ static void exec_failed(void)
 			ov_env_build((envp), (target)->asan, (env), __builtin_alloca((env)->size));                    \
 	} while (0)
 
-/* 0 to go on; -EACCES when the program cannot be served and must be. */
+/* 0 to go on; -EACCES when the program cannot be served and must be, -ENOMEM and the like when nothing can be said. */
 static int check_servable(int dir, const char *path, int flags, struct servable *s)
 {
 	char link[40], name[128];
@@ -60,12 +60,15 @@ static int check_servable(int dir, const char *path, int flags, struct servable 
 	if (!ov_config.active)
 		return 0;
 	ret = servable_path(dir, path, flags, s);
+	/* What cannot be judged now is not started. */
+	if (ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE)
+		return ret;
 	/* What exec itself would refuse is left to it. */
 	if (ret >= 0 || !s->reason)
 		return 0;
 	if (!*path) {
 		rt_format(link, sizeof(link), "/proc/self/fd/%d", dir);
-		ret = rt_syscall_raw(__NR_readlink, (long)link, (long)name, sizeof(name) - 1, 0, 0, 0);
+		ret = rt_syscall(__NR_readlink, link, name, sizeof(name) - 1);
 		name[ret > 0 ? ret : 0] = '\0';
 		path = ret > 0 ? name : link;
 	}

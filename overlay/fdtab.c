@@ -20,19 +20,24 @@
 static struct dev_object *_Atomic fd_objects[TABLE_SIZE];
 static _Atomic unsigned fd_top; /* all entries are below */
 static s32 fd_owner;		/* the process whose descriptors the table describes */
-static u64 fd_dev;		/* st_dev of every memfd */
+static u64 fd_dev;		/* st_dev of every memfd; 0 while that is not known */
+
+static void learn_dev(void)
+{
+	int fd = host_fd_own_hidden(__NR_memfd_create, (long)"[gmem-dev]", 1 /* MFD_CLOEXEC */, 0, 0);
+	struct host_ident id;
+
+	if (fd < 0)
+		return;
+	if (host_ident_of(fd, &id) == 0)
+		fd_dev = id.dev;
+	host_fd_close(fd);
+}
 
 void ov_fd_init(void)
 {
-	long fd = host_fd_own(__NR_memfd_create, (long)"[gmem-dev]", 1 /* MFD_CLOEXEC */, 0, 0);
-	struct host_ident id;
-
 	ov_fd_forked();
-	if (rt_is_err(fd))
-		return;
-	if (host_ident_of((int)fd, &id) == 0)
-		fd_dev = id.dev;
-	rt_close((int)fd);
+	learn_dev();
 }
 
 void ov_fd_forked(void)
@@ -86,15 +91,16 @@ void ov_fd_copy(int from, int to)
 		ov_fd_forget(to);
 }
 
-static bool starts_with(int fd, const char *prefix)
+/* What the descriptor is called, terminated; or -errno. */
+static long name_of(int fd, char *text, size_t size)
 {
-	char path[40], text[64];
+	char path[40];
 	long n;
 
 	rt_format(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = rt_syscall_raw(__NR_readlink, (long)path, (long)text, sizeof(text) - 1, 0, 0, 0);
+	n = rt_syscall(__NR_readlink, path, text, size - 1);
 	text[n > 0 ? n : 0] = '\0';
-	return rt_after_prefix(text, prefix) != NULL;
+	return n;
 }
 
 int ov_fd_unknown(int fd)
@@ -102,24 +108,30 @@ int ov_fd_unknown(int fd)
 	struct dev_object *obj = NULL;
 	struct ov_guard guard;
 	struct host_ident id;
+	char name[64];
 
 	if (!ov_config.active)
 		return 0;
 	/* Closed when it was looked at; what has become of the number since does not matter. */
 	if (host_ident_of(fd, &id) < 0)
 		return -EBADF;
-	if (id.dev != fd_dev)
+	if (fd_dev && id.dev != fd_dev)
 		return 0;
 	ov_enter(&guard);
+	if (!fd_dev)
+		learn_dev();
 	obj = ov_fd_find(fd);
 	if (obj)
 		dev_put(obj);
 	ov_leave(&guard);
 	if (obj)
 		return 1;
-	if (starts_with(fd, "/memfd:[gmem"))
+	/* Whether it is ours cannot be told: a placeholder must not be taken for what it stands for. */
+	if (name_of(fd, name, sizeof(name)) == -ENOMEM)
+		return -ENOMEM;
+	if (rt_after_prefix(name, "/memfd:[gmem"))
 		return -EBADF;
-	return starts_with(fd, "/memfd:[kvm-gmem]") ? -ENODEV : 0;
+	return rt_after_prefix(name, "/memfd:[kvm-gmem]") ? -ENODEV : 0;
 }
 
 /* O_PATH: good for fstat(2) and little else. */
@@ -154,14 +166,10 @@ struct dev_object *ov_fd_get(int fd)
 /* By the name that gmem gives its placeholders, "/memfd:[kvm-gmem] (deleted)"; DEV_NONE when it is none. */
 static enum dev_kind looks_like(int fd)
 {
-	char path[40], text[64];
-	long n;
+	char text[64];
 
-	rt_format(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = rt_syscall_raw(__NR_readlink, (long)path, (long)text, sizeof(text) - 1, 0, 0, 0);
-	if (n <= 0)
+	if (name_of(fd, text, sizeof(text)) <= 0)
 		return DEV_NONE;
-	text[n] = '\0';
 	if (rt_after_prefix(text, "/memfd:[kvm-gmem]"))
 		return DEV_GMEM;
 	if (rt_streq(text, "/memfd:kvm (deleted)"))
@@ -238,12 +246,12 @@ static void scan_entries(const char *buf, long n)
 void ov_fd_scan(void)
 {
 	char buf[2048] __attribute__((aligned(8)));
-	long dir = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)"/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+	long dir = rt_syscall(__NR_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	long n;
 
 	if (rt_is_err(dir))
 		return;
-	while ((n = rt_syscall_raw(__NR_getdents64, dir, (long)buf, sizeof(buf), 0, 0, 0)) > 0)
+	while ((n = rt_syscall(__NR_getdents64, dir, buf, sizeof(buf))) > 0)
 		scan_entries(buf, n);
 	rt_close((int)dir);
 }

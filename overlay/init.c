@@ -75,6 +75,7 @@ static void take_variable(struct settings *s, const char *var)
 		ov_env_take_preload(value);
 	if (!rt_after_prefix(var, WIRE_ENV_PREFIX))
 		return;
+	rt_fault_configure(var);
 	ov_env_keep(var);
 	if ((value = rt_after_prefix(var, "GMEM_PROFILE=")))
 		s->profile = value;
@@ -100,49 +101,55 @@ static void take_variable(struct settings *s, const char *var)
 		ov_config.allow_unserved = *value == '1';
 }
 
-/* The whole environment as it was at exec; NULL when it cannot be read. */
+/* The whole environment as it was at exec; NULL when it cannot be read, all of it. */
 static char *read_environment(size_t *ret_size)
 {
-	long fd = rt_syscall_raw(__NR_openat, AT_FDCWD, (long)"/proc/self/environ", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	long fd = rt_syscall(__NR_openat, AT_FDCWD, "/proc/self/environ", O_RDONLY | O_CLOEXEC);
 	size_t size = 2UL << 20, have = 0;
 	char *buf = rt_is_err(fd) ? NULL : rt_alloc(size);
-	long n = buf ? 1 : 0;
+	long n = 1;
 
-	while (n > 0 && have < size - 1) {
-		n = rt_syscall_raw(__NR_read, fd, (long)(buf + have), (long)(size - 1 - have), 0, 0, 0);
+	while (buf && n > 0 && have < size - 1) {
+		n = rt_syscall(__NR_read, fd, buf + have, size - 1 - have);
 		if (n > 0)
 			have += (size_t)n;
 	}
 	if (!rt_is_err(fd))
 		rt_close((int)fd);
 	*ret_size = size;
-	return buf;
+	if (n >= 0)
+		return buf;
+	rt_free(buf, size);
+	return NULL;
 }
 
-static bool start(const struct settings *s)
+static void tell(const char *text)
+{
+	ov_report_notice(text);
+}
+
+static int start(const struct settings *s)
 {
 	struct core_shape shape = core_shape_mainline;
 	struct dev_config config = { .file_created = ov_report_file,
 				     .file_gone = ov_report_file_gone,
 				     .take_signals = ov_signal_take,
 				     .memory_error = ov_signal_memory_error,
-				     .notice = ov_report_notice };
+				     .notice = tell };
 	const struct core_profile *profile = core_profile_find(s->profile);
 	int ret;
 
 	config.real_cpu = s->real_cpu;
 	config.keep_history = ov_config.explain;
 	if (!profile)
-		return false;
+		return -EINVAL;
 	if (s->host_shape && !core_shape_parse(&shape, s->host_shape))
-		return false;
+		return -EINVAL;
 	if (core_sys_init(&config.sys, profile, &shape, s->vm_types, s->in_place) < 0)
-		return false;
+		return -EINVAL;
 	host_fd_init();
 	ret = dev_init(&config);
-	if (ret == 0)
-		ret = host_init(s->engine);
-	return ret == 0;
+	return ret ? ret : host_init(s->engine);
 }
 
 /* The environment without a system call, since a seccomp filter may be in force; NULL when it cannot be found. */
@@ -154,16 +161,47 @@ static char **find_environment(int argc, char **argv, char **envp)
 	return ov_environ();
 }
 
-/* SEC-2: nothing of gmem's works, and the program must not run without. */
-static __attribute__((noreturn)) void give_up(int error)
+static void write_error(const char *text)
+{
+	char line[WIRE_TEXT + 16];
+	size_t n = rt_format(line, sizeof(line), "gmem: %s\n", text);
+
+	ov_raw(__NR_write, 2, line, rt_min(n, sizeof(line) - 1));
+}
+
+/* Nothing of gmem's works, and the program must not run without: it would find the real /dev/kvm. */
+static __attribute__((noreturn)) void give_up(const char *what, int error)
 {
 	char text[WIRE_TEXT];
 
-	rt_format(text, sizeof(text), "a program that inherited a seccomp filter cannot be served (errno %d): not started", -error);
+	rt_format(text, sizeof(text), "%s (errno %d): not started", what, -error);
 	ov_report_init();
-	ov_report_notice(text);
+	/* There is no program yet whose output it would disturb: the dynamic loader complains there, too. */
+	if (!ov_report_notice(text))
+		write_error(text);
 	for (;;)
 		ov_raw(__NR_exit_group, 126);
+}
+
+static void serve(const struct settings *s)
+{
+	/* SEC-2 */
+	int error = s->filtered ? ov_seccomp_inherited() : 0;
+
+	if (error)
+		give_up("a program that inherited a seccomp filter cannot be served", error);
+	for (unsigned id = 0; id < OV_NEXT_COUNT; id++)
+		ov_next_lookup(id);
+	error = start(s);
+	if (error)
+		give_up("gmem cannot be set up in this program", error);
+	ov_config.active = true;
+	ov_fd_init();
+	ov_critical_init();
+	ov_signal_init();
+	ov_process_init();
+	ov_report_init();
+	ov_fd_scan();
 }
 
 static void take_environment(struct settings *s, char **vars)
@@ -177,7 +215,6 @@ static __attribute__((constructor)) void init(int argc, char **argv, char **envp
 	struct settings s = { .in_place = -1 };
 	char **vars = find_environment(argc, argv, envp), *env = NULL;
 	size_t size = 0;
-	int error;
 
 	if (vars)
 		take_environment(&s, vars);
@@ -185,20 +222,10 @@ static __attribute__((constructor)) void init(int argc, char **argv, char **envp
 		env = read_environment(&size);
 	for (const char *var = env; var && *var; var += rt_strlen(var) + 1)
 		take_variable(&s, var);
-	error = s.profile && s.filtered ? ov_seccomp_inherited() : 0;
-	if (error)
-		give_up(error);
-	for (unsigned id = 0; s.profile && id < OV_NEXT_COUNT; id++)
-		ov_next_lookup(id);
-	if (s.profile && start(&s)) {
-		ov_config.active = true;
-		ov_fd_init();
-		ov_critical_init();
-		ov_signal_init();
-		ov_process_init();
-		ov_report_init();
-		ov_fd_scan();
-	}
+	if (!vars && !env)
+		give_up("the environment cannot be read", -ENOMEM);
+	if (s.profile)
+		serve(&s);
 	if (env)
 		rt_free(env, size);
 }

@@ -34,11 +34,6 @@ static void learn(long fd)
 		dev_put(obj);
 }
 
-static bool makes_fd(u32 cmd)
-{
-	return cmd == KVM_CREATE_VM || cmd == KVM_CREATE_VCPU || cmd == KVM_CREATE_GUEST_MEMFD;
-}
-
 static void report(const char *name, const struct core_err *err)
 {
 	struct ov_guard guard;
@@ -121,7 +116,7 @@ static long kvm_ioctl(int fd, u32 cmd, u64 arg, bool *served)
 	obj = ov_fd_find(fd);
 	if (obj) {
 		ret = dev_ioctl(obj, cmd, arg, &err);
-		if (ret >= 0 && makes_fd(cmd))
+		if (ret >= 0 && dev_ioctl_makes_fd(cmd))
 			learn(ret);
 		dev_put(obj);
 	} else {

@@ -25,8 +25,11 @@ static long map_vcpu(struct dev_vcpu *v, void *addr, u64 len, int prot, int flag
 		ret = host_mmap_over(addr, len, prot, flags, fd, (u64)off);
 	else
 		ret = ov_raw(__NR_mmap, addr, len, prot, flags, fd, off);
-	if (!rt_is_err(ret) && (flags & MAP_TYPE) != MAP_PRIVATE)
-		dev_vcpu_show_ring(v, (void *)ret, first, pages, prot);
+	/* A ring that stays empty would be worse than none. */
+	if (!rt_is_err(ret) && (flags & MAP_TYPE) != MAP_PRIVATE && dev_vcpu_show_ring(v, (void *)ret, first, pages, prot)) {
+		rt_munmap((void *)ret, len);
+		return -ENOMEM;
+	}
 	return ret;
 }
 

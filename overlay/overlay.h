@@ -133,9 +133,9 @@ struct dev_object *ov_object_at(int dir, const char *path, int flags);
 void ov_report_init(void);
 void ov_report_refusal(const char *call, const struct core_err *err);
 void ov_report_touch(const struct host_fault *fault, const void *addr, u64 pc, bool write);
-void ov_report_notice(const char *text);
+bool ov_report_notice(const char *text); /* whether it could be sent */
 void ov_report_unserved(const char *path, const char *why, int error);
-void ov_report_file(struct dev_gmem *g);
+bool ov_report_file(struct dev_gmem *g);
 void ov_report_file_gone(struct dev_gmem *g);
 struct dev_gmem *ov_adopt(struct host_ident id);
 void ov_report_forked(void);

@@ -14,6 +14,7 @@
 #include "host/fd.h"
 #include "overlay/overlay.h"
 #include "rt/alloc.h"
+#include "rt/format.h"
 
 static void fork_prepare(void)
 {
@@ -32,16 +33,24 @@ static void fork_parent(void)
 /* Also for a child whose parent's locks were in any state: they are made anew. */
 void ov_forked(void)
 {
+	char text[WIRE_TEXT];
+	int lost;
+
 	rt_alloc_fork_done();
 	dev_fork_done();
 	dev_forked();
 	host_fd_forked();
 	ov_fd_forked();
-	host_fork_child();
+	lost = host_fork_child();
 	host_watch_forked();
 	dev_forked_objects();
 	ov_signal_forked();
 	ov_report_forked();
+	if (!lost)
+		return;
+	rt_format(text, sizeof(text), "a forked child has no mappings of some guest_memfds (errno %d): their addresses are SIGSEGV",
+		  -lost);
+	ov_report_notice(text);
 }
 
 /* From prepare to the other two; kept by whoever holds the locks. */

@@ -3,7 +3,7 @@
  * overlay/report.c - what the broker is told, and asked
  *
  * Messages go out without waiting; when the broker is gone or slow they are
- * dropped, never the program held up.  Only ov_adopt() waits for an answer, for
+ * dropped, never the program held up.  A connection that could not be made is tried again at the next message.  Only ov_adopt() waits for an answer, for
  * a bounded time.  One socket per process image; a forked child opens its own.
  */
 #include <linux/fcntl.h>
@@ -47,27 +47,47 @@ struct rights {
 	int fds[4];
 };
 
-static int broker_fd = -1;
-static struct rt_lock adopt_lock = RT_LOCK_INIT;
+static _Atomic int broker_fd = -1;
+static bool broker_gone;
+static struct rt_lock adopt_lock = RT_LOCK_INIT, connect_lock = RT_LOCK_INIT;
 
-static void connect_broker(void)
+static bool say_hello(void);
+
+static bool connect_broker(void)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX_ };
 	size_t n = rt_strlen(ov_config.broker);
-	long fd;
+	long ret;
+	int fd;
 
 	if (!n || n + 1 > sizeof(addr.sun_path))
-		return;
-	fd = host_fd_own(__NR_socket, AF_UNIX_, SOCK_SEQPACKET_CLOEXEC, 0, 0);
-	if (rt_is_err(fd))
-		return;
+		return false;
+	fd = host_fd_own_hidden(__NR_socket, AF_UNIX_, SOCK_SEQPACKET_CLOEXEC, 0, 0);
+	if (fd < 0)
+		return false;
 	memcpy(addr.sun_path + 1, ov_config.broker, n);
-	if (rt_is_err(rt_syscall_raw(__NR_connect, fd, (long)&addr, (long)(offsetof(struct sockaddr_un, sun_path) + 1 + n), 0,
-				     0, 0))) {
-		rt_close((int)fd);
-		return;
+	ret = rt_syscall(__NR_connect, fd, &addr, offsetof(struct sockaddr_un, sun_path) + 1 + n);
+	broker_gone = ret == -ECONNREFUSED;
+	if (!rt_is_err(ret)) {
+		broker_fd = fd;
+		if (say_hello())
+			return true;
+		broker_fd = -1;
 	}
-	broker_fd = host_fd_hide((int)fd);
+	host_fd_close(fd);
+	return false;
+}
+
+/* What could not be had at the start, a descriptor or memory, may be there by now. */
+static bool connected(void)
+{
+	bool ret;
+
+	if (broker_fd >= 0 || broker_gone || !rt_trylock(&connect_lock))
+		return broker_fd >= 0;
+	ret = broker_fd >= 0 || connect_broker();
+	rt_unlock(&connect_lock);
+	return ret;
 }
 
 static void prepare(struct wire_msg *msg, enum wire_kind kind)
@@ -79,7 +99,7 @@ static void prepare(struct wire_msg *msg, enum wire_kind kind)
 	msg->tid = (s32)rt_gettid();
 }
 
-static bool send_msg(struct wire_msg *msg, const int *fds, unsigned nr_fds)
+static long send_fds(struct wire_msg *msg, const int *fds, unsigned nr_fds)
 {
 	struct rights rights = { .len = offsetof(struct rights, fds) + nr_fds * sizeof(int),
 				 .level = SOL_SOCKET_,
@@ -87,15 +107,20 @@ static bool send_msg(struct wire_msg *msg, const int *fds, unsigned nr_fds)
 	struct iovec iov = { msg, sizeof(*msg) };
 	struct msghdr hdr = { .iov = &iov, .iovlen = 1 };
 
-	if (broker_fd < 0)
-		return false;
+	if (!connected())
+		return broker_gone || !ov_config.broker[0] ? -ECONNREFUSED : -ENOMEM;
 	for (unsigned i = 0; i < nr_fds; i++)
 		rights.fds[i] = fds[i];
 	if (nr_fds) {
 		hdr.control = &rights;
 		hdr.controllen = rights.len;
 	}
-	return !rt_is_err(rt_syscall_raw(__NR_sendmsg, broker_fd, (long)&hdr, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0, 0));
+	return rt_syscall(__NR_sendmsg, broker_fd, &hdr, MSG_DONTWAIT_ | MSG_NOSIGNAL_);
+}
+
+static bool send_msg(struct wire_msg *msg)
+{
+	return !rt_is_err(send_fds(msg, NULL, 0));
 }
 
 static void set_text(char *dst, size_t size, const char *src)
@@ -103,22 +128,21 @@ static void set_text(char *dst, size_t size, const char *src)
 	rt_format(dst, size, "%s", src ? src : "");
 }
 
-static void say_hello(void)
+static bool say_hello(void)
 {
 	struct wire_msg msg;
 	long n;
 
 	prepare(&msg, WIRE_HELLO);
-	n = rt_syscall_raw(__NR_readlink, (long)"/proc/self/exe", (long)msg.text, sizeof(msg.text) - 1, 0, 0, 0);
+	n = rt_syscall(__NR_readlink, "/proc/self/exe", msg.text, sizeof(msg.text) - 1);
 	if (n < 0)
 		msg.text[0] = '\0';
-	send_msg(&msg, NULL, 0);
+	return send_msg(&msg);
 }
 
 void ov_report_init(void)
 {
-	connect_broker();
-	say_hello();
+	connected();
 }
 
 /* Refusals that could not be sent; the next one that can stands for them, too. */
@@ -138,7 +162,7 @@ void ov_report_refusal(const char *call, const struct core_err *err)
 	set_text(msg.call, sizeof(msg.call), call);
 	set_text(msg.object, sizeof(msg.object), err->object);
 	msg.count = 1 + __atomic_exchange_n((u64 *)(uintptr_t)&refusals_lost, 0, __ATOMIC_RELAXED);
-	if (!send_msg(&msg, NULL, 0))
+	if (!send_msg(&msg))
 		refusals_lost += msg.count;
 }
 
@@ -173,7 +197,7 @@ static void send_touch(struct touch_slot *slot, struct wire_msg *msg)
 {
 	msg->count = slot->count;
 	msg->value = slot->told;
-	if (send_msg(msg, NULL, 0))
+	if (send_msg(msg))
 		slot->told = msg->count;
 	slot->last = *msg;
 }
@@ -202,7 +226,7 @@ void ov_report_flush(void)
 	wait_for_room();
 	prepare(&msg, WIRE_REFUSAL);
 	msg.count = refusals_lost;
-	if (send_msg(&msg, NULL, 0))
+	if (send_msg(&msg))
 		refusals_lost = 0;
 }
 
@@ -246,13 +270,13 @@ void ov_report_touch(const struct host_fault *fault, const void *addr, u64 pc, b
 	send_touch(slot, &msg);
 }
 
-void ov_report_notice(const char *text)
+bool ov_report_notice(const char *text)
 {
 	struct wire_msg msg;
 
 	prepare(&msg, WIRE_NOTICE);
 	set_text(msg.text, sizeof(msg.text), text);
-	send_msg(&msg, NULL, 0);
+	return send_msg(&msg);
 }
 
 void ov_report_unserved(const char *path, const char *why, int error)
@@ -262,7 +286,7 @@ void ov_report_unserved(const char *path, const char *why, int error)
 	prepare(&msg, WIRE_UNSERVED);
 	msg.error = error;
 	rt_format(msg.text, sizeof(msg.text), "%s: %s", path, why);
-	send_msg(&msg, NULL, 0);
+	send_msg(&msg);
 }
 
 static void describe_file(struct wire_msg *msg, enum wire_kind kind, const struct dev_gmem *g)
@@ -276,13 +300,23 @@ static void describe_file(struct wire_msg *msg, enum wire_kind kind, const struc
 	msg->file = g->host.id;
 }
 
-void ov_report_file(struct dev_gmem *g)
+/*
+ * False when nobody could ever adopt the file, though there is a broker: it was not told for want of memory.  One that
+ * takes no messages holds nobody up for longer than a moment.
+ */
+bool ov_report_file(struct dev_gmem *g)
 {
 	const int fds[3] = { g->obj.host.keep, g->host.backing, g->host.state };
 	struct wire_msg msg;
+	long ret;
 
 	describe_file(&msg, WIRE_FILE, g);
-	send_msg(&msg, fds, 3);
+	ret = send_fds(&msg, fds, 3);
+	if (ret == -EAGAIN) {
+		wait_for_room();
+		ret = send_fds(&msg, fds, 3);
+	}
+	return ret != -ENOMEM && ret != -ENOBUFS;
 }
 
 void ov_report_file_gone(struct dev_gmem *g)
@@ -290,21 +324,49 @@ void ov_report_file_gone(struct dev_gmem *g)
 	struct wire_msg msg;
 
 	describe_file(&msg, WIRE_FILE_GONE, g);
-	send_msg(&msg, NULL, 0);
+	send_msg(&msg);
 }
 
-/* The broker's answer, with its descriptors; false when it does not come in time. */
-static bool receive_answer(struct wire_msg *msg, struct rights *rights)
+static unsigned nr_rights(const struct rights *rights)
+{
+	return rights->len ? (unsigned)((rights->len - offsetof(struct rights, fds)) / sizeof(int)) : 0;
+}
+
+/* The next answer of the broker's, with its descriptors; false when none comes in time. */
+static bool receive_next(struct wire_msg *msg, struct rights *rights)
 {
 	struct pollfd ready = { .fd = broker_fd, .events = POLLIN };
 	struct iovec iov = { msg, sizeof(*msg) };
 	struct msghdr hdr = { .iov = &iov, .iovlen = 1, .control = rights, .controllen = sizeof(*rights) };
-	long n = rt_syscall_raw(__NR_poll, (long)&ready, 1, ADOPT_TIMEOUT_MS, 0, 0, 0);
+	long n = rt_syscall(__NR_poll, &ready, 1, ADOPT_TIMEOUT_MS);
 
 	if (n <= 0)
 		return false;
-	n = rt_syscall_raw(__NR_recvmsg, broker_fd, (long)&hdr, MSG_DONTWAIT_ | MSG_CMSG_CLOEXEC_, 0, 0, 0);
+	/* What comes along gets the lowest free numbers; the program must not see the contents there. */
+	host_fd_flux_begin();
+	n = rt_syscall(__NR_recvmsg, broker_fd, &hdr, MSG_DONTWAIT_ | MSG_CMSG_CLOEXEC_);
+	rights->len = !rt_is_err(n) && hdr.controllen ? rights->len : 0;
+	for (unsigned i = 0; i < nr_rights(rights); i++)
+		rights->fds[i] = host_fd_hide(rights->fds[i]);
+	host_fd_flux_end();
 	return n == (long)sizeof(*msg) && msg->version == WIRE_VERSION;
+}
+
+static void close_rights(const struct rights *rights)
+{
+	for (unsigned i = 0; i < nr_rights(rights); i++)
+		host_fd_close(rights->fds[i]);
+}
+
+/* The answer to this request: one that came too late for an earlier one is passed over. */
+static bool receive_answer(struct host_ident id, struct wire_msg *msg, struct rights *rights)
+{
+	while (receive_next(msg, rights)) {
+		if (msg->dev == id.dev && msg->ino == id.ino)
+			return true;
+		close_rights(rights);
+	}
+	return false;
 }
 
 struct dev_gmem *ov_adopt(struct host_ident id)
@@ -318,15 +380,21 @@ struct dev_gmem *ov_adopt(struct host_ident id)
 	msg.dev = id.dev;
 	msg.ino = id.ino;
 	rt_lock(&adopt_lock);
-	answered = send_msg(&msg, NULL, 0) && receive_answer(&msg, &rights);
+	answered = send_msg(&msg) && receive_answer(id, &msg, &rights);
 	rt_unlock(&adopt_lock);
-	if (answered && msg.kind == WIRE_FILE && rights.len == offsetof(struct rights, fds) + 3 * sizeof(int))
+	if (!answered)
+		return NULL;
+	if (msg.kind == WIRE_FILE && nr_rights(&rights) == 3 && rights.fds[0] >= 0 && rights.fds[1] >= 0 && rights.fds[2] >= 0)
 		g = dev_gmem_adopt(rights.fds[0], rights.fds[1], rights.fds[2], msg.size, msg.flags, msg.vm_type, msg.file);
+	else
+		close_rights(&rights);
 	return g;
 }
 
 void ov_report_forked(void)
 {
+	/* Other threads of the parent's may have been at it. */
+	adopt_lock = connect_lock = (struct rt_lock)RT_LOCK_INIT;
 	host_fd_close(broker_fd);
 	broker_fd = -1;
 	/* What the parent has not told it will tell itself. */

@@ -60,24 +60,26 @@ static void write_prefix(struct sock_filter *f)
 	f[2 * ALLOW_LEN] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_IMM, 0);
 }
 
-/* The program's filter behind our prefix; NULL when the kernel should see the original and refuse it. */
-static struct sock_filter *prefixed(u64 fprog_addr, struct sock_fprog *fprog)
+/* The program's filter behind our prefix; none where the kernel should see the original and refuse it. */
+static int prefixed(u64 fprog_addr, struct sock_fprog *fprog, struct sock_filter **ret)
 {
 	struct sock_filter *filter;
 	size_t bytes;
 
+	*ret = NULL;
 	if (rt_copy_in(fprog, fprog_addr, sizeof(*fprog)) < 0 || !fprog->len || fprog->len > BPF_MAXINSNS - PREFIX_LEN)
-		return NULL;
+		return 0;
 	bytes = fprog->len * sizeof(*filter);
 	filter = rt_alloc(bytes + PREFIX_LEN * sizeof(*filter));
 	if (!filter)
-		return NULL;
+		return -ENOMEM;
 	if (rt_copy_in(filter + PREFIX_LEN, (u64)(uintptr_t)fprog->filter, bytes) < 0) {
 		rt_free(filter, bytes + PREFIX_LEN * sizeof(*filter));
-		return NULL;
+		return 0;
 	}
 	write_prefix(filter);
-	return filter;
+	*ret = filter;
+	return 0;
 }
 
 /* nr is seccomp(2) or prctl(2), whose argument with the program is the third or the second of the rest. */
@@ -89,8 +91,10 @@ static long install(long nr, u64 a, u64 b, u64 fprog_addr, u64 d, u64 e)
 	long ret;
 
 	ov_enter(&guard);
-	filter = prefixed(fprog_addr, &fprog);
+	ret = prefixed(fprog_addr, &fprog, &filter);
 	ov_leave(&guard);
+	if (ret < 0)
+		return ret;
 	if (filter) {
 		fprog.filter = filter;
 		fprog.len = (unsigned short)(fprog.len + PREFIX_LEN);

@@ -21,6 +21,7 @@
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
 
+#include "host/fd.h"
 #include "rt/format.h"
 #include "rt/string.h"
 #include "rt/syscall.h"
@@ -217,11 +218,13 @@ static long read_fd(void *ctx, void *buf, size_t len, u64 off)
 /* Whether exec of this file sets AT_SECURE: rules 2 and 3. */
 static int judge_privileges(int fd, const struct stat *st, struct servable *ret)
 {
-	long uid = rt_syscall(__NR_getuid), gid = rt_syscall(__NR_getgid);
-	long euid = rt_syscall(__NR_geteuid), egid = rt_syscall(__NR_getegid);
-	bool no_new_privs = rt_syscall(__NR_prctl, PR_GET_NO_NEW_PRIVS) == 1;
+	/* These cannot fail. */
+	long uid = rt_syscall_raw(__NR_getuid, 0, 0, 0, 0, 0, 0), gid = rt_syscall_raw(__NR_getgid, 0, 0, 0, 0, 0, 0);
+	long euid = rt_syscall_raw(__NR_geteuid, 0, 0, 0, 0, 0, 0), egid = rt_syscall_raw(__NR_getegid, 0, 0, 0, 0, 0, 0);
+	bool no_new_privs = rt_syscall_raw(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0) == 1;
 	bool setuid = st->st_mode & MODE_SETUID, setgid = (st->st_mode & MODE_SETGID) == MODE_SETGID, nosuid;
 	struct statfs fs;
+	long capabilities;
 
 	nosuid = !rt_is_err(rt_syscall(__NR_fstatfs, fd, &fs)) && (fs.f_flags & STATFS_NOSUID);
 	if (!nosuid && !no_new_privs) {
@@ -237,7 +240,10 @@ static int judge_privileges(int fd, const struct stat *st, struct servable *ret)
 	if (euid != uid || egid != gid)
 		return refuse(ret, EACCES,
 			      "its real and effective ids differ, and the loader ignores LD_PRELOAD then");
-	if (!nosuid && uid != 0 && rt_syscall(__NR_fgetxattr, fd, "security.capability", NULL, 0) > 0)
+	capabilities = nosuid || uid == 0 ? 0 : rt_syscall(__NR_fgetxattr, fd, "security.capability", NULL, 0);
+	if (capabilities == -ENOMEM)
+		return -ENOMEM;
+	if (capabilities > 0)
 		return refuse(ret, EACCES, "it has file capabilities, and the loader ignores LD_PRELOAD then");
 	return 0;
 }
@@ -254,7 +260,7 @@ static int open_image(int dirfd, const char *path)
 		dirfd = AT_FDCWD;
 	}
 	do {
-		fd = rt_syscall(__NR_openat, dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+		fd = host_fd_own(__NR_openat, dirfd, (long)path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
 	} while (fd == -EINTR);
 	return (int)fd;
 }

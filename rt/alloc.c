@@ -106,7 +106,7 @@ void *rt_alloc(size_t size)
 {
 	void *ptr;
 
-	if (rt_fault_now())
+	if (rt_fault_now(RT_FAULT_ALLOC, __builtin_return_address(0)))
 		return NULL;
 	if (size > (1UL << CLASS_LAST))
 		ptr = map_pages(room_of(size));

@@ -30,30 +30,3 @@ __asm__(".text\n"
 	".balign 4096, 0xcc\n");
 
 const char *rt_syscall_gate = rt_syscall_stub;
-
-#ifdef RT_FAULTS
-/* Countdown of operations left before the failing one; 0 is disarmed. */
-static _Atomic long fault_countdown;
-static _Atomic bool fault_fired;
-
-void rt_fault_arm(unsigned long n)
-{
-	fault_fired = false;
-	fault_countdown = (long)n;
-}
-
-bool rt_fault_fired(void)
-{
-	return fault_fired;
-}
-
-bool rt_fault_now(void)
-{
-	if (fault_countdown <= 0)
-		return false;
-	if (--fault_countdown != 0)
-		return false;
-	fault_fired = true;
-	return true;
-}
-#endif

@@ -15,7 +15,7 @@
 #include <asm/errno.h>
 #include <asm/unistd.h>
 
-#include "rt/types.h"
+#include "rt/fault.h"
 
 long rt_syscall_raw(long nr, long a, long b, long c, long d, long e, long f);
 
@@ -27,27 +27,11 @@ long rt_syscall_raw(long nr, long a, long b, long c, long d, long e, long f);
 extern const char rt_syscall_stub[] __attribute__((visibility("hidden")));
 extern const char *rt_syscall_gate __attribute__((visibility("hidden")));
 
-/*
- * Fault injection, compiled in for tests only (RT_FAULTS): the nth call to
- * rt_syscall() or rt_alloc() since rt_fault_arm(n) fails with ENOMEM, which
- * every Linux system call may.  n = 0 disarms.  rt_fault_fired() tells whether it has happened.
- */
-#ifdef RT_FAULTS
-void rt_fault_arm(unsigned long n);
-bool rt_fault_fired(void);
-bool rt_fault_now(void);
-#else
-static inline bool rt_fault_now(void)
-{
-	return false;
-}
-#endif
-
 /* rt_syscall(nr, up to six arguments): the result or -errno. */
 #define rt_syscall(...) RT_SYSCALL_PAD_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define RT_SYSCALL_PAD_(nr, a, b, c, d, e, f, ...)                                                                     \
-	(rt_fault_now() ? -(long)ENOMEM                                                                                \
-			: rt_syscall_raw((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
+	(rt_fault_now((nr), NULL) ? rt_fault_error()                                                                   \
+				  : rt_syscall_raw((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
 
 static inline bool rt_is_err(long ret)
 {

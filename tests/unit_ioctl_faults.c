@@ -131,11 +131,6 @@ static void *argument(u32 cmd)
 
 /* --- a world for each request, and what is left of it ----------------------------------------- */
 
-static bool makes_fd(u32 cmd)
-{
-	return cmd == KVM_CREATE_VM || cmd == KVM_CREATE_VCPU || cmd == KVM_CREATE_GUEST_MEMFD || cmd == KVM_GET_STATS_FD;
-}
-
 static bool world_new(const struct row *row)
 {
 	struct kvm_create_guest_memfd gmem = { .size = 64 * PG, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED };
@@ -188,7 +183,7 @@ static long ask(const struct row *row)
 
 static void forget(const struct row *row, long ret)
 {
-	if (ret >= 0 && makes_fd(row->cmd))
+	if (ret >= 0 && dev_ioctl_makes_fd(row->cmd))
 		close((int)ret);
 }
 
