@@ -249,6 +249,46 @@ static void pre_fault(void)
 	guest_free(&g);
 }
 
+static void dirty_read(void)
+{
+	struct guest g = guest_new(0);
+	uint64_t bits = 0;
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = &bits };
+	char *memory = map_anon(64 * PG);
+
+	memset(memory, 1, 64 * PG);
+	set_region1(g.vm, 1, KVM_MEM_LOG_DIRTY_PAGES, 0x200000, 64 * PG, (uintptr_t)memory);
+	/* mov 0x203000, %eax; mov %eax, 0x205000 */
+	RUN(&g, 0xa1, 0x00, 0x30, 0x20, 0x00, 0xa3, 0x00, 0x50, 0x20, 0x00, OP_HLT);
+	is(ioctl(g.vm, KVM_GET_DIRTY_LOG, &log), 0, "dirty-read: a guest read one page and wrote another");
+	is(bits, 1 << 5, "dirty-read: the one that it wrote is dirty");
+	guest_free(&g);
+}
+
+/* The answer to KVM_GET_MSRS for one register. */
+static int get_msr(int fd, unsigned index, uint64_t *value)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msr = { { .nmsrs = 1 }, { .index = index } };
+	int n = ioctl(fd, KVM_GET_MSRS, &msr);
+
+	*value = msr.entry.data;
+	return n;
+}
+
+static void feature_msr(void)
+{
+	struct guest g = guest_new(0);
+	uint64_t value;
+
+	is(get_msr(g.kvm, 0x277, &value), 1, "feature-msr: /dev/kvm answers for an MSR that is no feature");
+	is(get_msr(g.vcpu, 0x10a, &value), 1, "feature-msr: a vCPU without the bit of CPUID has ARCH_CAPABILITIES");
+	is(value, 0, "feature-msr: of 0");
+	guest_free(&g);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -259,5 +299,7 @@ int main(void)
 	dpps_flags();
 	mmio_rip();
 	pre_fault();
+	dirty_read();
+	feature_msr();
 	return done_testing();
 }
