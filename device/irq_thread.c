@@ -12,6 +12,7 @@
 #include "device/internal.h"
 #include "device/irqchip.h"
 #include "host/fd.h"
+#include "host/peer.h"
 #include "rt/syscall.h"
 #include "rt/thread.h"
 
@@ -117,8 +118,8 @@ static void thread_main(void *arg)
 	long n;
 
 	while (!chip->quit) {
-		n = rt_syscall_raw(__NR_epoll_pwait, chip->epoll, (long)events, EVENTS, -1, 0, 0);
-		if (n < 0 && n != -EINTR)
+		n = rt_syscall_raw(__NR_epoll_pwait, chip->epoll, (long)events, EVENTS, (long)(host_look_ns() / 1000000), 0, 0);
+		if ((n < 0 && n != -EINTR) || (n == 0 && host_process_left()))
 			break;
 		handle(chip, events, n);
 	}

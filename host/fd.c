@@ -5,6 +5,7 @@
 #include "host/fd.h"
 
 #include <linux/fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/resource.h>
 
 #include "rt/format.h"
@@ -24,6 +25,8 @@
 
 static _Atomic u64 hidden[FD_LIMIT / 64]; /* bit per number */
 static int proc_fd = -1;
+/* Those of a parent that has the same table (CLONE_FILES without CLONE_VM): they must outlive this process's use. */
+static u64 parents[FD_LIMIT / 64];
 
 static long nofile_limit(const struct rlimit64 *set, struct rlimit64 *ret)
 {
@@ -41,9 +44,17 @@ static _Atomic u32 flux_begun, flux_ended;
 
 void host_fd_forked(void)
 {
+	bool shared;
+
 	limit_lock = (struct rt_lock)RT_LOCK_INIT;
 	/* Another thread of the parent may have been at it. */
 	flux_ended = flux_begun;
+	shared = rt_syscall_raw(__NR_kcmp, rt_getpid(), rt_syscall_raw(__NR_getppid, 0, 0, 0, 0, 0, 0), KCMP_FILES, 0, 0,
+				0) == 0;
+	for (u32 i = 0; i < FD_LIMIT / 64; i++) {
+		if (hidden[i] && (shared || parents[i]))
+			parents[i] = shared ? hidden[i] : 0;
+	}
 }
 
 /*
@@ -117,6 +128,9 @@ int host_fd_hide(int fd)
 void host_fd_close(int fd)
 {
 	if (fd < 0)
+		return;
+	/* A number in the same table stays hidden here, too. */
+	if (parents[fd / 64] >> (fd % 64) & 1)
 		return;
 	hidden[fd / 64] &= ~(1ULL << (fd % 64));
 	rt_close(fd);

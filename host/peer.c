@@ -37,7 +37,8 @@
 
 #define STEP_NS	      5000000ULL
 #define STEPS_MAX     200 /* 1 s */
-#define HELPER_NAP_NS 1000000000ULL
+#define LOOK_NS	      1000000000ULL
+#define LOOK_OFTEN_NS 20000000ULL
 
 static struct host_peer *own_entry(struct host_file *file)
 {
@@ -62,6 +63,7 @@ struct process_stat {
 	u32 threads;
 	u32 start;
 	u64 ticks; /* of CPU time so far */
+	u32 exit_code; /* as wait(2) gives it */
 };
 
 /*
@@ -91,11 +93,12 @@ static bool process_stat(u32 pid, struct process_stat *ret)
 	if (!at || !at[0] || !at[1])
 		return false;
 	ret->state = at[1];
-	/* state is field 3, utime 14, stime 15, num_threads 20, starttime 22 */
+	/* state is field 3, utime 14, stime 15, num_threads 20, starttime 22, exit_code 52 */
 	at = number_at(at, 12, &user);
 	at = number_at(at, 1, &system);
 	at = number_at(at, 5, &ret->threads);
-	number_at(at, 2, &ret->start);
+	at = number_at(at, 2, &ret->start);
+	number_at(at, 30, &ret->exit_code);
 	ret->ticks = user + system;
 	return true;
 }
@@ -129,6 +132,28 @@ bool host_process_gone(u32 pid, u32 start)
 		return true;
 	/* A first thread that has ended is a zombie while others run on with all that the process has. */
 	return stat.state == 'X' || (stat.state == 'Z' && stat.threads <= 1);
+}
+
+static _Atomic bool look_often;
+
+bool host_process_left(void)
+{
+	struct process_stat stat;
+
+	if (!process_stat((u32)rt_getpid(), &stat) || stat.state != 'Z' || stat.threads > rt_thread_running() + 1)
+		return false;
+	rt_thread_exit_code((int)(stat.exit_code >> 8));
+	return true;
+}
+
+u64 host_look_ns(void)
+{
+	return look_often ? LOOK_OFTEN_NS : LOOK_NS;
+}
+
+void host_process_unknown(void)
+{
+	look_often = true;
 }
 
 bool host_process_stopped(u32 pid, u64 *ticks)
@@ -184,7 +209,8 @@ static void helper_main(void *arg)
 		u32 asked = peer->asked;
 
 		if (asked == served) {
-			rt_futex_wait(&peer->asked, asked, HELPER_NAP_NS, true);
+			if (rt_futex_wait(&peer->asked, asked, host_look_ns(), true) == -ETIMEDOUT && host_process_left())
+				break;
 			continue;
 		}
 		comply(file, peer, asked, asked - served > 1);

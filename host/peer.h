@@ -21,6 +21,14 @@ void host_peer_detach(struct host_file *file);
  */
 bool host_process_gone(u32 pid, u32 start);
 u32 host_process_start(void);
+/*
+ * Whether every thread of the program has ended by exit(2), so that nothing but gmem's own keep this process alive: a
+ * child of clone(2) ends so, and no C library tells.  They look from time to time (host_look_ns()), and end.
+ */
+bool host_process_left(void);
+u64 host_look_ns(void);
+/* A child that no C library knows of ends by exit(2) more likely than not: look often. */
+void host_process_unknown(void);
 /* Whether it is stopped by a signal; and the CPU time that it has had, unchanged when that cannot be told. */
 bool host_process_stopped(u32 pid, u64 *ticks);
 /* From now on other processes may map the file: a helper for every process that has views. */

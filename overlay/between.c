@@ -58,6 +58,9 @@ long ov_sendfile(int out, int in, s64 *off, size_t len)
 
 	if (reads || writes) {
 		ret = ov_raw(__NR_sendfile, to, from, off, len);
+		/* The device has a position, though nothing to read there. */
+		if (reads && ret == -ESPIPE)
+			ov_answered(in, CORE_FILEOP_PREAD, &ret);
 		/* An epoll descriptor can be sought in, so nothing can be sent from it. */
 		return ov_ret(reads && ret == 0 ? -EINVAL : ret);
 	}

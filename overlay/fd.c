@@ -146,6 +146,8 @@ static long answer_fcntl(int fd, struct dev_object *obj, int cmd, long arg)
 
 	if (cmd == F_GET_SEALS || cmd == F_ADD_SEALS)
 		return core_fileop_result(dev_sys()->profile, CORE_FILEOP_F_GET_SEALS);
+	if (cmd == F_SETLEASE && !gmem)
+		return -EINVAL; /* no regular file */
 	if (gmem && (cmd == F_SETLEASE || cmd == F_GETLEASE))
 		return lease((struct dev_gmem *)obj, cmd, arg);
 	/* Without an operation for it, direct I/O cannot be asked for. */

@@ -103,6 +103,14 @@ static long name_of(int fd, char *text, size_t size)
 	return n;
 }
 
+/* O_PATH: good for fstat(2) and little else. */
+static bool opened_as_name(int fd)
+{
+	long flags = rt_syscall_raw(__NR_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+
+	return !rt_is_err(flags) && (flags & O_PATH);
+}
+
 int ov_fd_unknown(int fd)
 {
 	struct dev_object *obj = NULL;
@@ -126,20 +134,15 @@ int ov_fd_unknown(int fd)
 	ov_leave(&guard);
 	if (obj)
 		return 1;
+	/* The kernel knows what to say of a mere name. */
+	if (opened_as_name(fd))
+		return 0;
 	/* Whether it is ours cannot be told: a placeholder must not be taken for what it stands for. */
 	if (name_of(fd, name, sizeof(name)) == -ENOMEM)
 		return -ENOMEM;
 	if (rt_after_prefix(name, "/memfd:[gmem"))
 		return -EBADF;
 	return rt_after_prefix(name, "/memfd:[kvm-gmem]") ? -ENODEV : 0;
-}
-
-/* O_PATH: good for fstat(2) and little else. */
-static bool opened_as_name(int fd)
-{
-	long flags = rt_syscall_raw(__NR_fcntl, fd, F_GETFL, 0, 0, 0, 0);
-
-	return !rt_is_err(flags) && (flags & O_PATH);
 }
 
 struct dev_object *ov_fd_get(int fd)

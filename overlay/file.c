@@ -8,6 +8,7 @@
  * the engine can make the page reachable and the call is repeated, or the page is private
  * and that is reported.
  */
+#include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/uio.h>
 
@@ -24,8 +25,15 @@ static long device_answer(const struct dev_object *obj, enum core_fileop op)
 	case CORE_FILEOP_PREAD:
 	case CORE_FILEOP_PWRITE:
 		return obj->kind == DEV_SYSTEM ? -EINVAL : -ESPIPE;
+	case CORE_FILEOP_PREADV:
+	case CORE_FILEOP_PREADV2:
+	case CORE_FILEOP_PWRITEV:
+	case CORE_FILEOP_PWRITEV2:
+		return obj->kind == DEV_SYSTEM ? -EINVAL : -ESPIPE;
 	case CORE_FILEOP_COPY_RANGE_OTHER:
 		return -EINVAL; /* no regular file */
+	case CORE_FILEOP_SYNC_FILE_RANGE:
+		return -ESPIPE;
 	default:
 		return core_fileop_result(dev_sys()->profile, op);
 	}
@@ -393,11 +401,15 @@ int ov_futimens(int fd, const void *times)
 /* True when the name leads to an object's inode, through /proc as a rule; *ret is what changing it answers. */
 static bool named(const char *path, enum core_fileop op, long *ret)
 {
-	struct dev_object *obj = ov_object_at(-100 /* AT_FDCWD */, path, 0);
+	enum dev_kind kind = ov_kind_at(AT_FDCWD, path);
 
-	if (obj)
+	if (kind != DEV_NONE && op == CORE_FILEOP_FTRUNCATE)
+		*ret = -EINVAL; /* whatever it is, it cannot be */
+	else if (kind == DEV_GMEM)
 		*ret = core_fileop_result(dev_sys()->profile, op);
-	return obj != NULL;
+	else
+		return false;
+	return true;
 }
 
 int ov_truncate(const char *path, s64 len)
@@ -427,26 +439,13 @@ int ov_ftruncate(int fd, s64 len)
 	return (int)ov_ret(ret);
 }
 
-/* fallocate(2) of a guest_memfd; false when fd is none. */
-static bool fallocate_object(int fd, int mode, s64 off, s64 len, long *ret)
+/* False when fd is no object after all. */
+static bool fallocate_found(int fd, int mode, s64 off, s64 len, long *ret)
 {
 	struct core_err err = { .rule = RULE_NONE };
 	struct dev_object *obj;
 	struct ov_guard guard;
 
-	if (host_fd_hidden(fd)) {
-		*ret = -EBADF;
-		return true;
-	}
-	if (!ov_fd_peek(fd)) {
-		*ret = ov_fd_unknown(fd);
-		if (*ret <= 0)
-			return *ret < 0;
-		*ret = 0;
-	}
-	/* The program's filter may forbid the call: let it see one that does nothing. */
-	if (ov_filtered && (*ret = ov_raw(__NR_fallocate, -1, mode, off, len)) != -EBADF)
-		return true;
 	ov_enter_hot(&guard);
 	obj = ov_fd_get(fd);
 	if (obj && obj->kind == DEV_GMEM) {
@@ -459,8 +458,29 @@ static bool fallocate_object(int fd, int mode, s64 off, s64 len, long *ret)
 	if (obj)
 		dev_put(obj);
 	ov_leave(&guard);
-	if (obj)
+	return obj != NULL;
+}
+
+/* fallocate(2) of a guest_memfd; false when fd is none. */
+static bool fallocate_object(int fd, int mode, s64 off, s64 len, long *ret)
+{
+	if (host_fd_hidden(fd)) {
+		*ret = -EBADF;
 		return true;
+	}
+	/* The cache may be behind, with nothing or with what the number stood for before. */
+	for (int tries = 0; tries < 2; tries++) {
+		if (!ov_fd_peek(fd)) {
+			*ret = ov_fd_unknown(fd);
+			if (*ret <= 0)
+				return *ret < 0;
+		}
+		/* The program's filter may forbid the call: let it see one that does nothing. */
+		if (ov_filtered && (*ret = ov_raw(__NR_fallocate, -1, mode, off, len)) != -EBADF)
+			return true;
+		if (fallocate_found(fd, mode, off, len, ret))
+			return true;
+	}
 	*ret = ov_fd_unknown(fd);
 	return *ret < 0;
 }

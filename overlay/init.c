@@ -9,6 +9,7 @@
 #include <linux/fcntl.h>
 
 #include "host/fd.h"
+#include "host/peer.h"
 #include "overlay/environ.h"
 #include "overlay/overlay.h"
 #include "rt/alloc.h"
@@ -26,8 +27,10 @@ void ov_enter(struct ov_guard *guard)
 
 	guard->slot = OV_CRITICAL_NO;
 	rt_syscall_raw(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, (long)&guard->mask, sizeof(mask), 0, 0);
-	if (dev_fork_pending())
+	if (dev_fork_pending()) {
+		host_process_unknown();
 		ov_forked();
+	}
 }
 
 void ov_enter_hot(struct ov_guard *guard)

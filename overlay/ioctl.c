@@ -140,7 +140,7 @@ static long other_ioctl(struct dev_object *obj, int fd, u32 cmd, u64 arg)
 	case FIOASYNC:
 		return ov_raw(__NR_ioctl, fd, cmd, arg);
 	case FIGETBSZ:
-		return obj->kind == DEV_GMEM ? rt_copy_out(arg, &block_size, sizeof(block_size)) : -ENOTTY;
+		return rt_copy_out(arg, &block_size, sizeof(block_size));
 	case FIONREAD:
 		if (obj->kind != DEV_GMEM || core_fileop_result(dev_sys()->profile, CORE_FILEOP_FIONREAD) < 0)
 			break;

@@ -16,9 +16,10 @@ static long map_vcpu(struct dev_vcpu *v, void *addr, u64 len, int prot, int flag
 {
 	u64 first = (u64)off >> RT_PAGE_SHIFT, pages = rt_align_up(len, RT_PAGE_SIZE) >> RT_PAGE_SHIFT;
 	bool ring = first + pages > KVM_DIRTY_LOG_PAGE_OFFSET;
-
 	long ret;
 
+	if ((prot & PROT_EXEC) && dev_sys()->profile->noexec_fs)
+		return -EPERM;
 	if (ring && ((prot & PROT_EXEC) || (flags & MAP_TYPE) == MAP_PRIVATE))
 		return -EINVAL;
 	if ((flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE) && host_view_overlaps(addr, len))
@@ -50,7 +51,7 @@ static bool map_object(void *addr, u64 len, int prot, int flags, int fd, s64 off
 	else if (obj && obj->kind == DEV_VCPU)
 		*ret = map_vcpu(dev_to_vcpu(obj), addr, len, prot, flags, fd, off);
 	else if (obj)
-		*ret = -ENODEV;
+		*ret = (prot & PROT_EXEC) && obj->kind == DEV_VM && dev_sys()->profile->noexec_fs ? -EPERM : -ENODEV;
 	if (obj)
 		dev_put(obj);
 	/* It may have been laid over the last view of another file. */

@@ -102,6 +102,32 @@ static bool open_ours(const char *path, int flags, long *ret)
 	return false;
 }
 
+/* "/proc/self/fd/5", "/dev/fd/5", "5" within it: nothing else leads to an object. */
+static bool ends_in_number(const char *path)
+{
+	char text[PATH_LONGEST];
+	bool number = false;
+
+	if (rt_copy_string_in(text, (u64)(uintptr_t)path, sizeof(text)) < 0)
+		return false;
+	for (const char *c = text; *c; c++)
+		number = *c >= '0' && *c <= '9' ? number || c == text || c[-1] == '/' : false;
+	return number;
+}
+
+/* An object cannot be opened again by name, but for the device.  True when path is one's, *ret is the answer. */
+static bool open_again(int dir, const char *path, int flags, long *ret)
+{
+	enum dev_kind kind;
+
+	if (!ov_config.active || (flags & (O_PATH | O_DIRECTORY)) || !ends_in_number(path))
+		return false;
+	kind = ov_kind_at(dir, path);
+	if (kind != DEV_NONE)
+		*ret = kind == DEV_SYSTEM ? open_kvm(flags) : core_fileop_result(dev_sys()->profile, CORE_FILEOP_REOPEN);
+	return kind != DEV_NONE;
+}
+
 static long opened(long fd)
 {
 	if (fd >= 0)
@@ -113,7 +139,7 @@ int ov_open(const char *path, int flags, unsigned mode)
 {
 	long ret;
 
-	if (!open_ours(path, flags, &ret))
+	if (!open_ours(path, flags, &ret) && !open_again(AT_FDCWD, path, flags, &ret))
 		ret = opened(ov_next_call(OV_NEXT_open, __NR_open, (long)path, flags, mode, 0, 0, 0));
 	return (int)ov_ret(ret);
 }
@@ -128,7 +154,7 @@ int ov_openat(int dir, const char *path, int flags, unsigned mode)
 	long ret;
 
 	/* Both names are absolute: the directory does not matter. */
-	if (!open_ours(path, flags, &ret))
+	if (!open_ours(path, flags, &ret) && !open_again(dir, path, flags, &ret))
 		ret = opened(ov_next_call(OV_NEXT_openat, __NR_openat, dir, (long)path, flags, mode, 0, 0));
 	return (int)ov_ret(ret);
 }

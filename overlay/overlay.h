@@ -126,8 +126,8 @@ void ov_fd_forked(void);
 /* Look at all descriptors that this process image inherited. */
 void ov_fd_scan(void);
 
-/* The guest_memfd that a name leads to, without a reference (for comparing and asking only), or NULL. */
-struct dev_object *ov_object_at(int dir, const char *path, int flags);
+/* What kind of object a name leads to, as those in /proc do; DEV_NONE when to none. */
+enum dev_kind ov_kind_at(int dir, const char *path);
 
 /* overlay/report.c: what the broker is told; all without waiting. */
 void ov_report_init(void);

@@ -15,6 +15,7 @@
 #include "overlay/overlay.h"
 #include "rt/alloc.h"
 #include "rt/format.h"
+#include "rt/thread.h"
 
 static void fork_prepare(void)
 {
@@ -39,6 +40,7 @@ void ov_forked(void)
 	rt_alloc_fork_done();
 	dev_fork_done();
 	dev_forked();
+	rt_thread_forked();
 	host_fd_forked();
 	ov_fd_forked();
 	lost = host_fork_child();

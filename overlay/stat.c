@@ -60,6 +60,7 @@ static void correct(struct stat *st, const struct dev_object *obj)
 	} else {
 		/* anon_inodes have a mode without a type */
 		st->st_mode = 0600;
+		st->st_size = st->st_blocks = 0;
 		st->st_nlink = 1;
 		st->st_blksize = (long)RT_PAGE_SIZE;
 	}
@@ -93,21 +94,24 @@ static long corrected(struct stat *user)
 	return ret;
 }
 
-struct dev_object *ov_object_at(int dir, const char *path, int flags)
+enum dev_kind ov_kind_at(int dir, const char *path)
 {
+	enum dev_kind kind = DEV_NONE;
 	struct dev_object *obj;
 	struct ov_guard guard;
 	struct stat st;
 
-	if (!ov_config.active || !dev_st_dev() || ov_raw(__NR_newfstatat, dir, path, &st, flags) != 0 ||
+	if (!ov_config.active || !dev_st_dev() || ov_raw(__NR_newfstatat, dir, path, &st, 0) != 0 ||
 	    st.st_dev != dev_st_dev())
-		return NULL;
+		return DEV_NONE;
 	ov_enter(&guard);
 	obj = dev_find((struct host_ident){ st.st_dev, st.st_ino });
-	if (obj)
+	if (obj) {
+		kind = obj->kind;
 		dev_put(obj);
+	}
 	ov_leave(&guard);
-	return obj && obj->kind == DEV_GMEM ? obj : NULL;
+	return kind;
 }
 
 int ov_fstat(int fd, struct stat *st)

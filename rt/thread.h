@@ -20,4 +20,10 @@
  */
 int rt_thread_start(void (*entry)(void *arg), void *arg, _Atomic u32 *tid, void **stack);
 
+/* How many there are in this process; in a forked child there are none. */
+u32 rt_thread_running(void);
+void rt_thread_forked(void);
+/* The process ends with the last thread's code (Linux 5.17): what that shall be if it is one of ours. */
+void rt_thread_exit_code(int code);
+
 #endif
