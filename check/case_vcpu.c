@@ -417,23 +417,41 @@ void case_vcpu_file(void)
 	see_fault("a store without the file", 0, DATA + PG);
 }
 
-/* A file without MMAP on a VM without private memory: nothing is ever taken from it. */
-void case_vcpu_unshared(void)
+/*
+ * Files whose pages nobody has shared, on a VM without private memory: where files have
+ * states such pages are private, and no access of that guest is.
+ */
+static void unshared(uint64_t flags)
 {
 	char *other = map_anon(4 * PG);
+	bool states = target.has & NEED_CONVERSION;
+	const char *what = flags ? "MMAP" : "no MMAP";
 	int file;
 
-	/* What a file's private pages are to such a VM, where files have states, no kernel could be asked yet. */
-	if (target.bindable || (target.has & NEED_CONVERSION))
-		return;
 	must_begin(0);
-	file = gmem_new(vm, 4 * PG, 0);
-	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, DATA, 4 * PG, (uintptr_t)other, file, 0)), 0, "a slot");
-	SEE(guest_store(DATA, 0x31), 0, "a store");
-	SEE(guest_load(DATA), 0x31, "a load");
-	SEE(other[0], 0x31, "of what is at userspace_addr");
-	SEE(RET(fallocate(file, 3, 0, 4 * PG)), 0, "a hole in the file");
-	SEE(guest_load(DATA), 0x31, "is not seen");
+	file = gmem_new(vm, 4 * PG, flags);
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, DATA, 4 * PG, (uintptr_t)other, file, 0)), 0, "%s: a slot", what);
+	SEE(guest_store(DATA, 0x31), k_converts(k) ? -EFAULT : 0, "%s: a store", what);
+	if (states)
+		see_fault("a store to a private page", 0, DATA);
+	SEE(guest_load(DATA), k_converts(k) ? -EFAULT : 0x31, "%s: a load", what);
+	if (states)
+		see_fault("a load of a private page", 0, DATA);
+	SEE(other[0], k_converts(k) || flags ? 0 : 0x31, "%s: what is at userspace_addr", what);
+	SEE(RET(fallocate(file, 3, 0, 4 * PG)), 0, "%s: a hole in the file", what);
+	SEE(guest_load(DATA), k_converts(k) ? -EFAULT : flags ? 0 : 0x31, "%s: a load after it", what);
+	if (target.pre_fault)
+		SEE(pre_fault(DATA, PG, 0, NULL), k_converts(k) ? PRE(-EFAULT) : PRE(0), "%s: pre-faulting", what);
+	SEE(RET(set_region2(vm, 1, KVM_MEM_GUEST_MEMFD, DATA, 0, 0, -1, 0)), 0, "%s: the slot is deleted", what);
+	SEE(guest_load(DATA), EXIT(KVM_EXIT_MMIO), "%s: without the slot", what);
+}
+
+void case_vcpu_unshared(void)
+{
+	if (target.bindable)
+		return;
+	unshared(0);
+	unshared(GUEST_MEMFD_FLAG_MMAP);
 }
 
 static long set_private(uint64_t gpa, uint64_t size, bool private)

@@ -17,8 +17,8 @@
  *   SLOT-3  slot->file is set exactly while file->bound holds the slot.
  *   SLOT-4  Overlap of addresses is found before the descriptor is looked at.
  *
- * When the overlap in the file is tested differs: until 7.3 with the other
- * checks of the binding, in 7.4 after those of the architecture (profile
+ * When the overlap in the file is tested differs: until 7.3.1 with the other
+ * checks of the binding, from 7.3.2 after those of the architecture (profile
  * property bind_checked_late).
  */
 #include "core/vm.h"
@@ -205,7 +205,7 @@ static int create_checked(struct core_vm *vm, const struct kvm_userspace_memory_
 	if (core_slots_reserve(vm, r->slot) < 0)
 		return core_refuse(err, RULE_SLOT_MEMORY, 0, "slot", r->slot, 0);
 	if (file) {
-		/* The place of 7.4; generations before have looked already and find none here either. */
+		/* The place from 7.3.2 on; generations before have looked already and find none here either. */
 		ret = check_bind_conflict(file, r, err);
 		if (ret < 0)
 			return ret;

@@ -31,12 +31,12 @@ struct core_profile {
 	bool own_fs;			/* guest_memfd file system: statfs magic, link text, mbind placement */
 	bool hva_sign_only;		/* userspace_addr: any non-negative end is a user address (6.4 to 6.11) */
 	bool vcpu_id_u32;		/* vCPU ids are cut to 32 bits before they are checked (until 6.10) */
-	bool signed_offset_bug;		/* binding sums signed (until 7.1) */
+	bool signed_offset_bug;		/* binding sums signed (until 7.1; 6.12 until 6.12.113) */
 	bool readahead_ok;		/* readahead() 0 and FIONREAD 0 (6.12) */
 	bool hypercall_ret_zeroed;	/* hypercall.ret preset on exit */
 	bool efer_checked;		/* KVM_SET_SREGS holds EFER against CPUID (7.3 does, 6.18 does not) */
 	bool exit_reason_preset;	/* exit_reason 0 at KVM_RUN */
-	bool bind_checked_late;		/* overlap in the file after arch slot preparation (7.4) */
+	bool bind_checked_late;		/* overlap in the file after arch slot preparation (7.3.2) */
 	int bind_conflict_errno;	/* EINVAL until 7.1, EEXIST from 7.2 */
 	u64 known_vm_types;		/* mask of VM types that the generation knows */
 };

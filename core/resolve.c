@@ -4,9 +4,10 @@
  *
  * Theory of operation.  "Private" is a property of the guest frame: the VM's
  * attribute, or with the in-place switch the state of the file's page that a
- * slot binds there.  For the VM types that a program can make here it is the
- * access's property too, so that the two cannot differ.  Then, in the kernel's
- * order:
+ * slot binds there, whatever the VM's type.  An access is private where its
+ * frame is, in a VM that has private memory; in any other it is shared.  Then, in
+ * the kernel's order:
+ *   RES-0  an access that is not what its frame is: a memory fault;
  *   RES-1  no slot: a memory fault when private, else MMIO;
  *   RES-2  private without a guest_memfd: memory fault;
  *   RES-3  private, or a slot that is served by its file alone: the file's page,
@@ -25,8 +26,6 @@ static u64 file_page(const struct core_slot *slot, u64 gpa)
 
 static bool frame_is_private(const struct core_vm *vm, const struct core_slot *slot, u64 gpa)
 {
-	if (!core_type_has_private(vm->type))
-		return false;
 	if (!vm->sys->in_place)
 		return core_vm_attributes(vm, gpa >> RT_PAGE_SHIFT) & KVM_MEMORY_ATTRIBUTE_PRIVATE;
 	/* A slot lies within its file wherever the switch exists: signed_offset_bug is older. */
@@ -44,10 +43,15 @@ static void resolve_hva(const struct core_slot *slot, u64 gpa, bool write, struc
 void core_resolve(const struct core_vm *vm, unsigned space, u64 gpa, bool write, struct core_place *ret)
 {
 	const struct core_slot *slot = core_memslot_by_gpa(vm, space, gpa);
+	bool private_frame = frame_is_private(vm, slot, gpa);
 
-	*ret = (struct core_place){ .slot = slot, .is_private = frame_is_private(vm, slot, gpa) };
+	*ret = (struct core_place){ .slot = slot, .is_private = private_frame && core_type_has_private(vm->type) };
 	if (ret->is_private)
 		ret->fault_flags = KVM_MEMORY_ATTRIBUTE_PRIVATE;
+	if (ret->is_private != private_frame) {
+		ret->backing = CORE_BACKING_FAULT;
+		return;
+	}
 	if (!slot) {
 		ret->backing = ret->is_private ? CORE_BACKING_FAULT : CORE_BACKING_MMIO;
 		return;

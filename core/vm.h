@@ -148,12 +148,13 @@ struct core_place {
 	u64 page;	 /* of the file */
 	u64 hva;
 	u64 fault_flags; /* of KVM_EXIT_MEMORY_FAULT, should it come to that */
-	bool is_private;
+	bool is_private; /* the access */
 };
 void core_resolve(const struct core_vm *vm, unsigned space, u64 gpa, bool write, struct core_place *ret);
 /*
  * The same for reads from gpa on, as far as one answer holds: returns the end of that range, below limit.
- * Pages follow each other within it.  States of pages play no part: what they change is the flags of faults.
+ * Pages follow each other within it.  States of pages end no run: where they can change, all they change is the flags
+ * of faults.
  */
 u64 core_resolve_run(const struct core_vm *vm, unsigned space, u64 gpa, u64 limit, struct core_place *ret);
 /* The same for what KVM accesses in software: userspace_addr or MMIO. */

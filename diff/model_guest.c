@@ -73,8 +73,6 @@ static bool frame_is_private(int v, const struct memslot *slot, u64 gpa)
 	const struct instance *i = &model.instances[v];
 	u64 page;
 
-	if (!type_is_private(i->type))
-		return false;
 	if (model.kernel->in_place) {
 		if (!slot || slot->inode < 0)
 			return false;
@@ -148,9 +146,11 @@ static struct place place_of(int v, u64 gpa, bool write)
 {
 	struct place p = { .what = FAULT };
 	struct memslot *slot = slot_at(v, gpa);
-	const bool private = frame_is_private(v, slot, gpa);
+	const bool frame = frame_is_private(v, slot, gpa), private = frame && type_is_private(model.instances[v].type);
 
 	p.flags = private ? 8 : 0;
+	if (frame != private)
+		return p;
 	if (!slot) {
 		p.what = private ? FAULT : DEVICE;
 		return p;

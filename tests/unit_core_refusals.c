@@ -184,7 +184,7 @@ static void test_signed_offset(void)
 	struct world w;
 	struct files f = { .w = &w };
 
-	world_init(&w, "linux-6.12", -1, KVM_X86_SW_PROTECTED_VM, 16, 0);
+	world_init(&w, "linux-6.18", -1, KVM_X86_SW_PROTECTED_VM, 16, 0);
 	refusal(set_gmem(&f, 1, 0, PG, FD_FILE, 1ULL << 63, err), BIND_OFFSET, EINVAL, "guest_memfd_offset",
 		1ULL << 63, INT64_MAX);
 	is(set_gmem(&f, 1, 0, PG, FD_FILE, (1ULL << 63) - PG, NULL), 0, "a sum of 2^63 is negative to old kernels, and passes");

@@ -10,7 +10,7 @@
 
 #include "tests/memslot_world.h"
 
-/* In the order until 7.3. */
+/* In the order until 7.3.1. */
 enum violation {
 	V1,	    /* KVM_MEM_GUEST_MEMFD in the first version's structure */
 	ID,	    /* slot id 32764 */
@@ -131,9 +131,9 @@ struct generation {
 
 static const struct generation generations[] = {
 	{ "linux-6.8", false, false, true, false },
-	{ "linux-6.12", false, false, true, true },
+	{ "linux-6.12", false, true, true, true },
 	{ "linux-6.18", false, false, true, true },
-	{ "linux-7.3", false, true, false, true },
+	{ "linux-7.3", true, true, false, true },
 	{ "linux-7.4", true, true, false, true },
 	{ "linux-7.4-vm-attributes", true, true, false, true },
 };

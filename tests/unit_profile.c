@@ -160,12 +160,11 @@ static void test_properties(void)
 		PROPERTY(own_fs, V7_3, V7_4_ATTRS),
 		PROPERTY(hva_sign_only, V6_8, V6_8),
 		PROPERTY(vcpu_id_u32, V6_1, V6_8),
-		PROPERTY(signed_offset_bug, V6_8, V6_18),
 		PROPERTY(readahead_ok, V6_8, V6_12),
 		PROPERTY(hypercall_ret_zeroed, V6_18, V7_4_ATTRS),
 		PROPERTY(efer_checked, V7_3, V7_4_ATTRS),
 		PROPERTY(exit_reason_preset, V6_8, V7_4_ATTRS),
-		PROPERTY(bind_checked_late, V7_4, V7_4_ATTRS),
+		PROPERTY(bind_checked_late, V7_3, V7_4_ATTRS),
 	};
 #undef PROPERTY
 
@@ -181,6 +180,8 @@ static void test_properties(void)
 		   core_profiles[rows[i].last].name);
 	}
 	for (unsigned p = 0; p < core_profile_count; p++) {
+		is(core_profiles[p].signed_offset_bug, p == V6_8 || p == V6_18, "%s: signed sums, which 6.12.114 has no more",
+		   core_profiles[p].name);
 		is(core_profiles[p].vm_attributes, p >= V6_8 && p != V7_4, "%s: attributes of VMs", core_profiles[p].name);
 		is(core_profiles[p].bind_conflict_errno, p < V7_3 ? EINVAL : EEXIST, "%s: errno of a bound range",
 		   core_profiles[p].name);

@@ -137,7 +137,7 @@ static void states_of_file(void)
 	world_fini(&w);
 }
 
-/* A VM without private memory may have a file whose pages begin private: its frames are shared all the same. */
+/* A VM without private memory may have a file whose pages begin private: nothing of it is for such a guest. */
 static void states_of_default_vm(void)
 {
 	static u64 window[1 << 12];
@@ -148,9 +148,21 @@ static void states_of_default_vm(void)
 	core_store_init(&w.file.store, window, FILE_PAGES, true);
 	set_gmem(&w, 2, GPA, 4 * PG, FD_FILE, 0);
 	p = at(&w, GPA, true);
+	is(p.backing, CORE_BACKING_FAULT, "RES-0 a shared access to a private frame");
 	is(p.is_private, 0, "private is what a VM type must have");
-	is(p.fault_flags, 0, "so that no fault is a private one");
-	is(p.backing, CORE_BACKING_FILE, "RES-3 and the file serves it");
+	is(p.fault_flags, 0, "RES-0 so that the fault is none of a private access");
+	is(core_resolve_run(&w.vm, 0, GPA, ~0ULL, &p), GPA + 4 * PG, "RES-0 so it is in the whole slot");
+	is(p.backing, CORE_BACKING_FAULT, "RES-0 which is a run of faults");
+	is(at(&w, GPA + 4 * PG, true).backing, CORE_BACKING_MMIO, "RES-1 without a slot a frame is shared");
+	core_file_fini(&w.file);
+	p = at(&w, GPA, true);
+	is(p.backing, CORE_BACKING_FAULT, "RES-3 the file gone, there is still none");
+	world_fini(&w);
+
+	world_init(&w, "linux-7.4-vm-attributes", -1, KVM_X86_DEFAULT_VM, GUEST_MEMFD_FLAG_MMAP);
+	core_store_init(&w.file.store, window, FILE_PAGES, true);
+	set_gmem(&w, 2, GPA, 4 * PG, FD_FILE, 0);
+	is(at(&w, GPA, true).backing, CORE_BACKING_FILE, "RES-3 the switch off, states of pages are nothing to the guest");
 	world_fini(&w);
 }
 
@@ -161,7 +173,7 @@ static void slot_beyond_its_file(void)
 	struct world w;
 	struct core_place p;
 
-	world_init(&w, "linux-6.12", -1, KVM_X86_SW_PROTECTED_VM, 0);
+	world_init(&w, "linux-6.18", -1, KVM_X86_SW_PROTECTED_VM, 0);
 	w.file.size = size;
 	is(set_gmem(&w, 2, GPA, (pages + 1) * PG, FD_FILE, size - PG), 0, "a slot that begins with the file's last page");
 	set_private(&w, GPA, 2 * PG, true);
@@ -255,6 +267,7 @@ static void check_runs(struct world *w, u64 from, u64 to, const char *name)
 
 static void runs(void)
 {
+	static u64 window[1 << 12];
 	struct core_place p;
 	struct world w;
 
@@ -278,7 +291,9 @@ static void runs(void)
 	ok(!core_memslot_next(&w.vm, 2, 0), "none in a space that is not");
 	is(world_fini(&w), 0, "nothing leaks");
 
-	world_init(&w, "linux-7.4", -1, KVM_X86_DEFAULT_VM, GUEST_MEMFD_FLAG_MMAP);
+	world_init(&w, "linux-7.4", -1, KVM_X86_SW_PROTECTED_VM, GUEST_MEMFD_FLAG_MMAP);
+	core_store_init(&w.file.store, window, FILE_PAGES, false);
+	core_store_set(&w.file.store, (struct rt_pages){ 2, 1 }, true);
 	set_gmem(&w, 1, GPA, FILE_PAGES * PG, FD_FILE, 0);
 	check_runs(&w, GPA - PG, GPA + (FILE_PAGES + 1) * PG, "in place");
 	is(core_resolve_run(&w.vm, 0, GPA + PG, ~0ULL, &p), GPA + FILE_PAGES * PG, "states of pages end no run");
