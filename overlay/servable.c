@@ -5,7 +5,8 @@
  * Theory of operation: LD_PRELOAD is honoured by the dynamic loader that
  * PT_INTERP names, and ignored when the kernel sets AT_SECURE.  So a program is
  * served when
- *  1. it is an ELF image of our class and machine that has PT_INTERP;
+ *  1. it is an ELF image of our class and machine that has PT_INTERP, and is no Go program: with
+ *     cgo these have a loader, but the calls of Go itself go past every library;
  *  2. exec leaves real and effective ids equal: no set-id bit that changes
  *     one (a bit counts for nothing on a nosuid mount or under no_new_privs);
  *  3. it carries no file capabilities, or they are given to root, who has them.
@@ -29,6 +30,8 @@
 #define AT_FLAGS_EXEC (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)
 #define PHDR_MAX      (65536 / sizeof(Elf64_Phdr)) /* the kernel takes no more */
 #define DYN_MAX	      4096
+#define NOTES_MAX     65536
+#define NT_GO_BUILD_ID 4
 #define X_OK	      1
 #define STATFS_NOSUID 2 /* ST_NOSUID */
 
@@ -120,11 +123,28 @@ static void find_asan(const struct image *image, const Elf64_Phdr *dynamic, stru
 	}
 }
 
+/* A note of four bytes' alignment by that owner and type? */
+static bool has_note(const struct image *image, const Elf64_Phdr *notes, const char owner[4], u32 type)
+{
+	Elf64_Nhdr note;
+	char name[4];
+
+	for (u64 at = 0; at < NOTES_MAX && at + sizeof(note) + sizeof(name) <= notes->p_filesz;
+	     at += sizeof(note) + rt_align_up(note.n_namesz, 4) + rt_align_up(note.n_descsz, 4)) {
+		if (!read_whole(image, &note, sizeof(note), notes->p_offset + at) ||
+		    !read_whole(image, name, sizeof(name), notes->p_offset + at + sizeof(note)))
+			return false;
+		if (note.n_type == type && note.n_namesz == sizeof(name) && !memcmp(name, owner, sizeof(name)))
+			return true;
+	}
+	return false;
+}
+
 static int judge_elf(struct image *image, struct servable *ret)
 {
 	const Elf64_Ehdr *head = &image->head;
 	Elf64_Phdr phdr, dynamic;
-	bool has_interp = false, has_dynamic = false;
+	bool has_interp = false, has_dynamic = false, is_go = false;
 
 	if (head->e_ident[EI_CLASS] == ELFCLASS32)
 		return refuse(ret, EACCES, "it is a 32-bit program");
@@ -141,6 +161,8 @@ static int judge_elf(struct image *image, struct servable *ret)
 			return -ENOEXEC;
 		if (phdr.p_type == PT_INTERP)
 			has_interp = true;
+		if (phdr.p_type == PT_NOTE)
+			is_go |= has_note(image, &phdr, "Go\0", NT_GO_BUILD_ID);
 		if (phdr.p_type == PT_DYNAMIC) {
 			dynamic = phdr;
 			has_dynamic = true;
@@ -148,6 +170,8 @@ static int judge_elf(struct image *image, struct servable *ret)
 	}
 	if (!has_interp)
 		return refuse(ret, EACCES, "it is statically linked (no PT_INTERP), and preload needs a dynamic loader");
+	if (is_go)
+		return refuse(ret, EACCES, "it is written in Go, which makes system calls by itself, past the C library");
 	if (has_dynamic)
 		find_asan(image, &dynamic, ret);
 	return 0;

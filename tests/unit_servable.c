@@ -99,6 +99,17 @@ static void test_elf(void)
 	is(judge(&blob, sizeof(blob), &ret), -EACCES, "a program without PT_INTERP is refused");
 	ok(ret.reason && strstr(ret.reason, "PT_INTERP"), "... and the reason says so");
 
+	/* With cgo: a loader, and the note of Go's linker behind another. */
+	blob = dynamic_program();
+	blob.phdr[0] = (Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = offsetof(struct blob, strings), .p_filesz = 40 };
+	memcpy(blob.strings, "\4\0\0\0\3\0\0\0\1\0\0\0GNU\0abc\0\4\0\0\0\4\0\0\0\4\0\0\0Go\0\0id!", 40);
+	is(judge(&blob, sizeof(blob), &ret), -EACCES, "a Go program with a loader is refused");
+	ok(ret.reason && strstr(ret.reason, "Go"), "... and the reason says so");
+	blob.strings[20 + 8] = 1;
+	is(judge(&blob, sizeof(blob), &ret), 0, "another note of Go's is none");
+	memset(blob.strings, 0xff, 40);
+	is(judge(&blob, sizeof(blob), &ret), 0, "notes of no sense do no harm");
+
 	blob = dynamic_program();
 	blob.head.e_ident[EI_CLASS] = ELFCLASS32;
 	is(judge(&blob, sizeof(blob), &ret), -EACCES, "a 32-bit program is refused");
