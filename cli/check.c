@@ -202,7 +202,7 @@ static void read_lines(FILE *in, struct verdict *v)
 			if (now)
 				add(now, line + 2);
 		} else if (!strncmp(line, "L\t", 2)) {
-			if (now && now->count)
+			if (now && now->count && !now->seen[now->count - 1].where)
 				now->seen[now->count - 1].where = strdup(line + 2);
 		} else if (!strncmp(line, "K\t", 2)) {
 			if (now)

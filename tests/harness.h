@@ -51,8 +51,10 @@ static inline uint64_t input_take(struct input *in, unsigned bytes)
 
 #include "tests/tap.h"
 
-static uint8_t seeds[64][INPUT_MAX], now_running[INPUT_MAX];
-static size_t seed_size[64], now_size;
+#define SEEDS_MAX 1024
+
+static uint8_t *seeds[SEEDS_MAX], now_running[INPUT_MAX];
+static size_t seed_size[SEEDS_MAX], now_size;
 static unsigned seed_count;
 
 static void print_input(int sig)
@@ -88,14 +90,21 @@ static void run_one(const uint8_t *data, size_t size)
 static void read_seed(const char *path)
 {
 	FILE *file = fopen(path, "rb");
+	uint8_t bytes[INPUT_MAX];
+	size_t size;
 
 	if (!file)
 		return;
-	seed_size[seed_count] = fread(seeds[seed_count], 1, INPUT_MAX, file);
+	size = fread(bytes, 1, sizeof(bytes), file);
 	fclose(file);
-	run_one(seeds[seed_count], seed_size[seed_count]);
-	if (seed_count + 1 < sizeof(seeds) / sizeof(seeds[0]))
-		seed_count++;
+	run_one(bytes, size);
+	if (seed_count == SEEDS_MAX)
+		return;
+	seeds[seed_count] = malloc(size ? size : 1);
+	if (!seeds[seed_count])
+		abort();
+	memcpy(seeds[seed_count], bytes, size);
+	seed_size[seed_count++] = size;
 }
 
 static void read_corpus(const char *folder)

@@ -7,7 +7,7 @@
  *	fill, patch	the argument of ioctls, which stays: what one reads another can write back, changed
  *	call		an ioctl of device/ioctl.def on an object of its kind, or of another
  *	raw		any number on any object
- *	run		KVM_RUN, for some milliseconds
+ *	run		KVM_RUN, for some milliseconds, from where the vCPU is or from the start of its code
  *	poke		bytes of the guest's memory, or of the pages that a vCPU shares with the program
  *	host		mmap and the like, touches, holes, pins, memory errors
  *	close		a descriptor
@@ -261,6 +261,8 @@ static void step(struct input *in)
 		break;
 	case 4:
 		need_vcpu();
+		if (op & 0x80 && world.fd[DEV_VCPU][n] >= 0)
+			set_mode(world.fd[DEV_VCPU][n], op & 0x40 ? world.mode : op >> 5 & 1 ? 2 : 1);
 		run(n);
 		break;
 	case 5:

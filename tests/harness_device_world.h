@@ -45,7 +45,7 @@
 #define FILE_GPA     0x100000ULL
 #define CODE	     0x1000UL
 #define TABLES	     0x10000UL /* identity: PML4, PDPT with 1 GiB pages */
-#define RUNS	     6	       /* KVM_RUN of one input */
+#define RUNS	     16	       /* KVM_RUN of one input */
 #define NR_EACH	     4	       /* VMs, vCPUs, files: no more at once */
 
 struct world {
@@ -197,10 +197,13 @@ static struct kvm_segment flat(u8 type, bool l)
 static void set_mode(int vcpu, unsigned mode)
 {
 	struct kvm_regs r = { .rip = CODE, .rflags = 2, .rsp = 0x8000, .rbx = 0x2000, .rsi = 0x3000, .rdi = FILE_GPA };
-	struct kvm_sregs s;
+	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs[0].value = 7 };
+	struct kvm_sregs s = { 0 };
 
 	if (!mode || device_call(vcpu, KVM_GET_SREGS, &s))
 		return;
+	device_call(vcpu, KVM_SET_XCRS, &xcrs);
+	s.cr4 |= 3U << 9 | (world.features || mode == 3 ? 1U << 18 : 0);
 	s.cs.base = 0;
 	s.cs.selector = 0;
 	if (mode >= 2) {
@@ -214,8 +217,8 @@ static void set_mode(int vcpu, unsigned mode)
 		s.efer |= 1U << 8 | 1U << 10;
 		s.cr3 = TABLES;
 	}
-	HOLDS(device_call(vcpu, KVM_SET_SREGS, &s) == 0);
-	HOLDS(device_call(vcpu, KVM_SET_REGS, &r) == 0);
+	device_call(vcpu, KVM_SET_SREGS, &s);
+	device_call(vcpu, KVM_SET_REGS, &r);
 }
 
 /* All features, without which there is neither long mode nor AVX. */
