@@ -18,6 +18,7 @@
 
 #include "cli/broker.h"
 #include "cli/cli.h"
+#include "cli/filtered.h"
 #include "cli/kernel.h"
 #include "cli/program.h"
 #include "cli/real_cpu.h"
@@ -321,6 +322,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 		return status;
 	if (first == argc)
 		return options_error(&verb->usage, "which program?");
+	filtered_warn();
 	if (o.kernel.profile && !strcmp(o.kernel.profile, "host"))
 		return pass_through(verb, &o, argv + first);
 	fill_standard_fds();
