@@ -141,10 +141,11 @@ check-sanitizers: $(SANITIZED:%=sanitized-%)
 # Whole programs with every call of gmem's failing in turn, of which tests/sweep.t alone takes a few (docs/testing.md).
 sweep: all
 	SWEEP_SAMPLES=0 tests/check.sh $(O) tests/sweep.t
-# The protocol between processes in more than tests/protocol.t has time for (docs/testing.md): hours, and MODEL_MEMORY MiB.
+# The protocol between processes in sizes that tests/protocol.t has no time for (docs/testing.md): minutes, and MODEL_MEMORY MiB.
 model: all
-	GMEM_BUILD=$(O) MODEL_MEMORY=$(or $(MODEL_MEMORY),8000) MODEL_SECONDS=$(or $(MODEL_SECONDS),14400) \
-		tests/protocol.t $(or $(MODEL),-DPROCS=3 -DPAGES=2)
+	for size in $(or $(MODEL),-DWORK=1 "-DFIRST_WORK=2 -DDEATHS=0" "-DPROCS=3 -DWORK=0"); do \
+		GMEM_BUILD=$(O) MODEL_MEMORY=$(or $(MODEL_MEMORY),6000) MODEL_SECONDS=$(or $(MODEL_SECONDS),14400) \
+			tests/protocol.t "$$size" || exit; done
 fuzz: $(FUZZ_BIN)
 	tests/check.sh $(O) -t $$(($(FUZZ_SECONDS) + 60)) $(FUZZ_BIN:%=%:--seconds:$(FUZZ_SECONDS))
 # The harnesses for libFuzzer and for AFL++ (docs/testing.md says how they are run).
