@@ -114,6 +114,8 @@ static const struct {
 	  "Clear the flags that KVM_GET_CLOCK set, except KVM_CLOCK_REALTIME." },
 	{ "tss-addr",
 	  "Choose an address below 0xffffd000 outside of guest memory." },
+	{ "device-type",
+	  "Do without VFIO devices: gmem has none." },
 	{ "before-vcpus",
 	  "Do it before the first KVM_CREATE_VCPU." },
 	{ "zone-kind",

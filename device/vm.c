@@ -130,3 +130,9 @@ long dev_vm_set_boot_id(struct dev_object *obj, u64 arg, void *copy, struct core
 	dev_to_vm(obj)->core.boot_id = (u32)arg;
 	return 0;
 }
+
+/* As a kernel without KVM_VFIO, the one kind that x86 has: what it holds, VFIO's files, knows nothing of gmem. */
+long dev_vm_create_device(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
+{
+	return core_refuse(err, RULE_DEVICE_TYPE, 0, "type", ((const struct kvm_create_device *)copy)->type, 0);
+}

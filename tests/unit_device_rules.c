@@ -86,6 +86,8 @@ static void test_vm(void)
 	cpu = new_vcpu(vm);
 	refusal(vm, KVM_CREATE_VCPU, BY_VALUE(0), VCPU_EXISTS, EEXIST, "an id that is taken");
 	refusal(vm, KVM_SET_IDENTITY_MAP_ADDR, &map, BEFORE_VCPUS, EINVAL, "the identity map, after a vCPU");
+	refusal(vm, KVM_CREATE_DEVICE, hole, ARGUMENT_READ, EFAULT, "a device that cannot be read");
+	refusal(vm, KVM_CREATE_DEVICE, &(struct kvm_create_device){ .type = 4 }, DEVICE_TYPE, ENODEV, "one of VFIO");
 	refusal(vm, KVM_SET_BOOT_CPU_ID, BY_VALUE(0), BEFORE_VCPUS, EBUSY, "the boot vCPU, after one");
 	refusal(vm, KVM_CREATE_IRQCHIP, NULL, IRQCHIP_VCPUS, EINVAL, "a controller, after one");
 	close(cpu);

@@ -487,6 +487,12 @@ struct kvm_coalesced_mmio_ring {
 #define KVM_CLOCK_REALTIME   (1 << 2)
 #define KVM_CLOCK_HOST_TSC   (1 << 3)
 
+#define KVM_CREATE_DEVICE_TEST 1
+
+struct kvm_create_device {
+	__u32 type, fd, flags;
+};
+
 struct kvm_clock_data {
 	__u64 clock;
 	__u32 flags;
@@ -562,6 +568,7 @@ struct kvm_clock_data {
 #define KVM_HAS_DEVICE_ATTR	       _IOW(KVMIO, 0xe3, struct kvm_device_attr)
 #define KVM_GET_XSAVE2		       _IOR(KVMIO, 0xcf, struct kvm_xsave)
 #define KVM_PRE_FAULT_MEMORY	       _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#define KVM_CREATE_DEVICE	       _IOWR(KVMIO, 0xe0, struct kvm_create_device)
 
 _Static_assert(sizeof(struct kvm_run) == 2352, "ABI");
 _Static_assert(__builtin_offsetof(struct kvm_run, immediate_exit) == 1, "ABI");
