@@ -7,8 +7,9 @@
  *
  * What hosts limit is kept out here and not in the comparison: allocations end
  * within 64 MiB, legal slots are small (the kernel allocates by their size), and so are
- * ranges of VM attributes (it walks them).  So are two things whose combination is an accepted
- * difference (docs/divergences.md, "guard pages"): a sequence has guard pages or holes.
+ * ranges of VM attributes (it walks them).  So are things whose combination is an accepted difference
+ * (docs/divergences.md): a sequence has guard pages or holes (guard-hole); one with guests has no memory
+ * that can only be written (write-only), and no slot that logs or no guest that only reads (dirty-read).
  */
 #include "diff/generate.h"
 

@@ -289,6 +289,21 @@ static void feature_msr(void)
 	guest_free(&g);
 }
 
+/* Without an entry in page tables, which says that it can be written, the kernel finds that it cannot be read. */
+static void write_only(void)
+{
+	struct guest g = guest_new(0);
+	char *mem = mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	mem[0] = 0x31;
+	mprotect(mem, PG, PROT_WRITE);
+	madvise(mem, PG, MADV_DONTNEED);
+	set_region1(g.vm, 1, 0, DATA_GPA, PG, (uintptr_t)mem);
+	is(RUN(&g, OP_LOAD(DATA_GPA), OP_HLT), 0, "write-only: a load");
+	is(regs_of(&g).rax, 0x31, "write-only: is done");
+	guest_free(&g);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -300,6 +315,7 @@ int main(void)
 	mmio_rip();
 	pre_fault();
 	dirty_read();
+	write_only();
 	feature_msr();
 	return done_testing();
 }
