@@ -42,7 +42,8 @@ static const struct option options[] = {
 struct side {
 	struct diff_side side;
 	const char *argv[SIDE_ARGS];
-	char name[64], self[PATH_MAX];
+	char name[64], engine[16], self[PATH_MAX];
+	bool real_cpu;
 };
 
 struct totals {
@@ -75,10 +76,26 @@ static const struct core_profile *profile_of(const char *name)
 	return core_profile_find(buf);
 }
 
+/* Behind the profile's name: an engine, "kvm" for the host's KVM as CPU; false when there is too much of it. */
+static bool parse_details(struct side *s, const char *name)
+{
+	for (const char *at = strchr(name, '/'); at; at = strchr(at, '/')) {
+		size_t len = strcspn(++at, "/");
+
+		if (len == 3 && !strncmp(at, "kvm", len))
+			s->real_cpu = true;
+		else if (s->engine[0] || !len || len >= sizeof(s->engine))
+			return false;
+		else
+			memcpy(s->engine, at, len);
+	}
+	return true;
+}
+
 /* The command line of a side; false when the name is none. */
 static bool prepare(struct side *s, const char *name, const char *other, const char *shape)
 {
-	const char *engine = strchr(name, '/'), *in_place = strchr(name, '+');
+	const char *in_place = strchr(name, '+');
 	unsigned n = 0;
 
 	*s = (struct side){ .side.name = name };
@@ -87,12 +104,16 @@ static bool prepare(struct side *s, const char *name, const char *other, const c
 		return false;
 	s->argv[n++] = s->self;
 	if (profile_of(name)) {
+		if (!parse_details(s, name))
+			return false;
 		snprintf(s->name, sizeof(s->name), "%s", profile_of(name)->name);
 		s->argv[n++] = "run";
 		s->argv[n++] = "--profile";
 		s->argv[n++] = s->name;
 		s->argv[n++] = "--engine";
-		s->argv[n++] = engine ? engine + 1 : "auto";
+		s->argv[n++] = s->engine[0] ? s->engine : "auto";
+		s->argv[n++] = "--cpu";
+		s->argv[n++] = s->real_cpu ? "kvm" : "soft";
 		s->argv[n++] = "--shape";
 		s->argv[n++] = shape ? shape : !strcmp(other, "kernel") ? "host" : "mainline";
 		if (in_place) {
@@ -174,7 +195,7 @@ static int compare(struct side *a, struct side *b, uint64_t seed, uint64_t ops, 
 		for (; sent < sequences && sent <= s + 1; sent++) {
 			struct diff_step *next = steps[sent % 2];
 
-			diff_generator_init(&g, seed, sent, types);
+			diff_generator_init(&g, seed, sent, types, a->real_cpu || b->real_cpu);
 			for (unsigned i = 0; i + 1 < DIFF_SEQUENCE; i++)
 				diff_generate(&g, &next[i]);
 			next[DIFF_SEQUENCE - 1] = (struct diff_step){ .kind = DIFF_RESET };
@@ -224,7 +245,7 @@ static int print_example(const struct verb *verb, const char *name, uint64_t see
 	if (kind == DIFF_KINDS)
 		return options_error(&verb->usage, "no step is called %s", name);
 	for (uint64_t s = 0;; s++) {
-		diff_generator_init(&g, seed, s, 3);
+		diff_generator_init(&g, seed, s, 3, false);
 		for (unsigned i = 0; i + 1 < DIFF_SEQUENCE; i++) {
 			diff_generate(&g, &steps[i]);
 			if (steps[i].kind != kind)
@@ -254,7 +275,7 @@ static int parse(const struct verb *verb, int argc, char **argv, struct diff_opt
 		argv += first;
 	}
 	if (!o->worker && !o->program && count_names < 2)
-		return options_error(&verb->usage, "which two? Each is kernel, model, or a profile (linux-6.18, linux-7.4/eg)");
+		return options_error(&verb->usage, "which two? Each is kernel, model, or a profile (linux-6.18, linux-7.4/eg, linux-7.3/kvm)");
 	return -1;
 }
 

@@ -50,6 +50,7 @@ struct diff_generator {
 	uint32_t vm_types; /* mask */
 	bool guards;	   /* this sequence has guard pages, and no holes */
 	bool guests;	   /* has vCPUs, and no memory that can be written only */
+	bool real_cpu;	   /* no accesses that KVM makes itself (docs/real-cpu.md, own-accesses) */
 	bool logs;	   /* has slots that log, and guests that write whenever they read */
 	struct {
 		bool used;
@@ -70,7 +71,7 @@ struct diff_generator {
 	bool vcpu[2];
 };
 
-void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types);
+void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types, bool real_cpu);
 void diff_generate(struct diff_generator *g, struct diff_step *step);
 
 /* An implementation in this process: begin() once, then steps. */

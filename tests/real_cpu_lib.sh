@@ -69,6 +69,28 @@ linux() {
 	ok $? "in the guest all is well, vCPUs: $1"
 }
 
+# difference A B STEPS: the same random steps, guests among them, on both.
+difference() {
+	timeout 500 "$gmem" diff "$1" "$2" --ops "$3" --seconds 100 --seed "${GMEM_DIFF_SEED:-$(date +%Y%m%d)}" \
+		--output "$scratch.c" >"$scratch" 2>&1
+	status=$?
+	ok $status "gmem diff $1 $2: $(tail -n 1 "$scratch")"
+	[ $status -eq 0 ] || { cat "$scratch"; grep '^	SHOW(' "$scratch.c"; } | sed 's/^/# /'
+	rm -f "$scratch.c"
+}
+
+differences() {
+	for profile in linux-6.12 linux-6.18 linux-7.3 linux-7.4; do
+		difference $profile/kvm model 5000
+	done
+	difference linux-7.3/kvm linux-7.3 5000
+	case $(uname -r) in
+	6.18*) difference kernel linux-6.18 5000 ;;
+	7.3*) difference kernel linux-7.3 5000 ;;
+	*) skip "kernel $(uname -r): of no profile that has been compared" ;;
+	esac
+}
+
 real_cpu_all() {
 	for profile in linux-6.18 linux-7.3 linux-7.4; do
 		program "$profile" vcpu_exits 'nothing'
@@ -84,6 +106,7 @@ real_cpu_all() {
 	for profile in linux-6.1 linux-6.8 linux-6.12 linux-6.18 linux-7.3 linux-7.4 linux-7.4-vm-attributes; do
 		conformance $profile
 	done
+	differences
 	linux 1
 	linux 2
 	# The divergence is there: when it is gone, docs/real-cpu.md is wrong.
