@@ -66,9 +66,25 @@ static void test_refuse(void)
 	is(core_refuse(NULL, RULE_SLOT_ID, 0, "slot", 0, 0), -EINVAL, "nobody has to listen");
 }
 
+/* Where each caller names the errno, the table's is what `gmem explain` tells: the usual one, of new kernels. */
+static void test_usual(void)
+{
+	static const struct {
+		enum core_rule_id rule;
+		int error;
+	} rows[] = {
+		{ RULE_BIND_FD, EBADF },     { RULE_BIND_CONFLICT, EEXIST }, { RULE_FALLOCATE_MODE, EOPNOTSUPP },
+		{ RULE_FILE_CALL, EINVAL },  { RULE_EVENTFD, EINVAL },	     { RULE_MADVISE_ADVICE, EINVAL },
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_SIZE(rows); i++)
+		is(core_rules[rows[i].rule].error, rows[i].error, "%s", core_rules[rows[i].rule].slug);
+}
+
 int main(void)
 {
 	test_rows();
+	test_usual();
 	test_find();
 	test_refuse();
 	return done_testing();
