@@ -40,6 +40,8 @@
 #define BACKLOG	      128
 #define EVENTS	      16
 #define ANCESTORS_MAX 64
+#define TAKE_TRIES    50 /* where memory is short */
+#define TAKE_PAUSE_US 10000
 #define PID_LIMIT     (1 << 22) /* the kernel's */
 #define MESSAGES_PER_TURN 512 /* more than a socket holds by default */
 
@@ -184,30 +186,55 @@ static bool is_allowed(const struct ucred *cred)
 	return false;
 }
 
+/* 0 or -errno; -EPERM: of a stranger. */
+static int add_peer(struct broker *broker, int fd)
+{
+	struct broker_peer *peer = calloc(1, sizeof(*peer));
+	struct ucred cred = { 0 };
+	socklen_t len = sizeof(cred);
+	int ret;
+
+	if (!peer)
+		return -ENOMEM;
+	ret = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) ? -errno : 0;
+	if (ret == 0 && !is_allowed(&cred))
+		ret = -EPERM;
+	if (ret == 0)
+		ret = add_source(broker, fd, peer);
+	if (ret) {
+		free(peer);
+		return ret;
+	}
+	peer->fd = fd;
+	peer->pid = cred.pid;
+	snprintf(peer->program, sizeof(peer->program), "process");
+	peer->next = broker->peers;
+	broker->peers = peer;
+	return 0;
+}
+
 static void take_connection(struct broker *broker)
 {
 	for (;;) {
-		struct ucred cred = { 0 };
-		socklen_t len = sizeof(cred);
-		struct broker_peer *peer;
-		int fd = accept4(broker->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = accept4(broker->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), ret = -ENOMEM;
 
 		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
 			continue;
-		if (fd < 0)
+		if (fd < 0) {
+			/* It stays in the queue, and the listener ready. */
+			if (errno != EAGAIN)
+				usleep(TAKE_PAUSE_US);
 			return;
-		peer = calloc(1, sizeof(*peer));
-		if (!peer || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || !is_allowed(&cred) ||
-		    add_source(broker, fd, peer) != 0) {
-			free(peer);
-			close(fd);
-			continue;
 		}
-		peer->fd = fd;
-		peer->pid = cred.pid;
-		snprintf(peer->program, sizeof(peer->program), "process");
-		peer->next = broker->peers;
-		broker->peers = peer;
+		/* What it has sent already, files among it, it would not send again. */
+		for (unsigned i = 0; i < TAKE_TRIES && (ret = add_peer(broker, fd)) != 0 && ret != -EPERM; i++)
+			usleep(TAKE_PAUSE_US);
+		if (ret == 0)
+			continue;
+		if (ret != -EPERM)
+			report_line(broker->report, "a process cannot be listened to, and its files cannot be adopted: %s",
+				    strerror(-ret));
+		close(fd);
 	}
 }
 

@@ -77,8 +77,13 @@ static int answers_of_host(struct answers *a)
 	add_types(a, types > 0 ? (u64)types : 1);
 	for (unsigned s = 0; s < a->scopes; s++) {
 		bool device = a->scope[s] == CORE_SCOPE_DEVICE;
-		int fd = device ? kvm : ioctl(kvm, KVM_CREATE_VM, (unsigned long)a->scope[s]);
+		int fd = device ? kvm : ioctl(kvm, KVM_CREATE_VM, (unsigned long)a->scope[s]), error = errno;
 
+		/* A type that is offered but cannot be made is a question mark; for want of memory nothing is known. */
+		if (fd < 0 && (error == ENOMEM || error == EMFILE || error == ENFILE)) {
+			close(kvm);
+			return -error;
+		}
 		for (unsigned c = 0; c < core_cap_count; c++)
 			a->value[s][c] = fd < 0 ? -1 : ioctl(fd, KVM_CHECK_EXTENSION, (unsigned long)core_caps[c].cap);
 		if (!device && fd >= 0)

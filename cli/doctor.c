@@ -119,7 +119,9 @@ static void check_memory(struct findings *f, const struct host_caps *caps)
 	found(f, "vm.max_map_count", caps->max_map_count >= MAP_COUNT_DEFAULT ? OK : NOTE, "%" PRIu64 "%s",
 	      caps->max_map_count, caps->max_map_count >= MAP_COUNT_DEFAULT ? "" :
 	      ": less than the usual 65530; scattered conversions have fewer mappings to spend");
-	if (read_line("/proc/sys/vm/overcommit_memory", line, sizeof(line)))
+	if (!read_line("/proc/sys/vm/overcommit_memory", line, sizeof(line)))
+		found(f, "vm.overcommit_memory", INFO, "cannot be told");
+	else
 		found(f, "vm.overcommit_memory", line[0] == '2' ? NOTE : OK, "%s%s", line, line[0] == '2' ?
 		      ": strict accounting may refuse guest memory that guest_memfd would get" : "");
 }
@@ -128,7 +130,7 @@ static void check_limits(struct findings *f)
 {
 	struct rlimit limit;
 	char line[64];
-	int fd;
+	int fd, error;
 
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
 		found(f, "RLIMIT_FSIZE", NOTE, "%llu: limits memfds, not guest_memfd; gmem sizes its files around it",
@@ -137,13 +139,14 @@ static void check_limits(struct findings *f)
 		found(f, "RLIMIT_FSIZE", OK, "unlimited");
 
 	fd = inotify_init1(IN_CLOEXEC);
+	error = errno;
 	if (!read_line("/proc/sys/fs/inotify/max_user_instances", line, sizeof(line)))
 		strcpy(line, "unknown");
 	if (fd >= 0)
 		found(f, "inotify", OK, "works; fs.inotify.max_user_instances is %s, one is used per process", line);
 	else
 		found(f, "inotify", NOTE, "%s (fs.inotify.max_user_instances is %s): the end of files is found late",
-		      strerror(errno), line);
+		      strerror(error), line);
 	if (fd >= 0)
 		close(fd);
 }
@@ -154,8 +157,10 @@ static void check_lease(struct findings *f)
 	int memfd = memfd_create("gmem-doctor", MFD_CLOEXEC), fd;
 	char path[40];
 
-	if (memfd < 0)
+	if (memfd < 0) {
+		found(f, "leases", INFO, "cannot be told without a memfd: %s", strerror(errno));
 		return;
+	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
@@ -314,6 +319,10 @@ static int doctor(const struct verb *verb, int argc, char **argv)
 	if (first < argc)
 		return options_error(&verb->usage, "what is %s?", argv[first]);
 	error = host_init(NULL);
+	if (host_probe_error()) {
+		complain("cannot find out what this host can do: %s", strerror(-host_probe_error()));
+		return EXIT_ANSWER_NO;
+	}
 	check_engines(&findings, host_caps(), error);
 	check_memory(&findings, host_caps());
 	check_limits(&findings);

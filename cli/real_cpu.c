@@ -191,7 +191,9 @@ static bool run_guest(struct trial *t)
 	if (ret == 0 || errno != EFAULT)
 		return fail(t, "a guest's touch of what is not there ends with %s, exit %u, not with EFAULT",
 			    ret ? strerror(errno) : "success", t->run->exit_reason);
-	if (ioctl(t->vcpu, KVM_GET_REGS, &regs) != 0 || regs.rip != CODE)
+	if (ioctl(t->vcpu, KVM_GET_REGS, &regs) != 0)
+		return fail(t, "KVM_GET_REGS: %s", strerror(errno));
+	if (regs.rip != CODE)
 		return fail(t, "the registers of a guest that met EFAULT are not those before the instruction");
 	if (!set_slot(t, 1, TARGET, 0, t->nothing) || !set_slot(t, 1, TARGET, PAGE, t->ram + 7 * PAGE))
 		return false;

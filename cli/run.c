@@ -131,7 +131,10 @@ static int check_engine(const struct verb *verb, const char *engine)
 			continue;
 		if (host_engine_runs(engine))
 			return 0;
-		complain("engine %s cannot run here; gmem doctor tells why", engine);
+		if (host_probe_error())
+			complain("cannot find out whether engine %s runs here: %s", engine, strerror(-host_probe_error()));
+		else
+			complain("engine %s cannot run here; gmem doctor tells why", engine);
 		return EXIT_GMEM;
 	}
 	return options_error(&verb->usage, "there is no engine %s", engine);
@@ -243,7 +246,7 @@ static int serve(struct broker *broker, const struct program *program, char **ar
 	}
 	error = -broker_settle(broker, child);
 	if (error) {
-		report_line(broker->report, "cannot serve %s: %s", argv[0], strerror(error));
+		complain("cannot serve %s: %s", argv[0], strerror(error));
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
 		return EXIT_GMEM;

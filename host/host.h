@@ -37,10 +37,12 @@ struct host_caps {
 /*
  * Probe and choose.  engine: NULL or "auto" for the best, else a name from
  * host_engine_names(), which must be able to run here (-EOPNOTSUPP if not,
- * -EINVAL for an unknown name).  May be called again after fork.
+ * -EINVAL for an unknown name; -ENOMEM and the like when nothing could be found out).  May be called again after fork.
  */
 int host_init(const char *engine);
 const struct host_caps *host_caps(void);
+/* What kept host_init() or host_engine_runs() from finding out: 0, -ENOMEM and the like. */
+int host_probe_error(void);
 /* NULL-terminated, best first; includes engines that cannot run here. */
 const char *const *host_engine_names(void);
 bool host_engine_runs(const char *name);

@@ -22,19 +22,29 @@ const struct host_engine *host_engine = &host_engine_dp;
 
 static struct host_caps caps = { .max_map_count = 65530, .engine = "none", .why = "not probed" };
 static bool probed;
+static int probe_error;
 
 static const struct host_engine *const engines[] = { &host_engine_dp, &host_engine_eg, &host_engine_remap };
 static const char *const names[] = { "dp", "eg", "remap", NULL };
 
+/* Whether it worked; for want of memory or descriptors nothing has been found out. */
+static bool works(long ret)
+{
+	if (ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE || ret == -EAGAIN)
+		probe_error = (int)ret;
+	return !rt_is_err(ret);
+}
+
 /* Reads a file's beginning into a terminated buffer; the length or -errno. */
 static long read_text(const char *path, char *buf, size_t size)
 {
-	long fd = rt_syscall(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC), n, got = 0;
+	long fd = host_fd_own(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0), n = 0, got = 0;
 
-	if (fd < 0)
+	if (!works(fd))
 		return fd;
 	while ((n = rt_syscall(__NR_read, fd, buf + got, size - 1 - (size_t)got)) > 0)
 		got += n;
+	works(n);
 	rt_close((int)fd);
 	buf[got] = 0;
 	return got;
@@ -74,48 +84,49 @@ static void probe_uffd(char *scratch)
 					      UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_POISON };
 	struct uffdio_register reg = { .range = { (u64)scratch, SCRATCH_SIZE }, .mode = UFFDIO_REGISTER_MODE_WP };
 	struct gmem_uffdio_poison poison = { .range = { (u64)scratch, RT_PAGE_SIZE } };
-	long fd = rt_syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	long fd = host_fd_own(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY, 0, 0, 0);
 
-	if (fd < 0)
+	if (!works(fd))
 		return;
-	if (!rt_syscall(__NR_ioctl, fd, UFFDIO_API, &api)) {
+	if (works(rt_syscall(__NR_ioctl, fd, UFFDIO_API, &api))) {
 		caps.userfaultfd = true;
-		caps.poison = !rt_syscall(__NR_ioctl, fd, UFFDIO_REGISTER, &reg) &&
-			      !rt_syscall(__NR_ioctl, fd, GMEM_UFFDIO_POISON, &poison);
+		caps.poison = works(rt_syscall(__NR_ioctl, fd, UFFDIO_REGISTER, &reg)) &&
+			      works(rt_syscall(__NR_ioctl, fd, GMEM_UFFDIO_POISON, &poison));
 	}
 	rt_close((int)fd);
 	if (caps.userfaultfd)
 		return;
 	/* Before Linux 6.6 the feature POISON is unknown. */
-	fd = rt_syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-	if (fd < 0)
+	fd = host_fd_own(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY, 0, 0, 0);
+	if (!works(fd))
 		return;
 	api = (struct uffdio_api){ .api = UFFD_API, .features = UFFD_FEATURE_SIGBUS };
-	caps.userfaultfd = !rt_syscall(__NR_ioctl, fd, UFFDIO_API, &api);
+	caps.userfaultfd = works(rt_syscall(__NR_ioctl, fd, UFFDIO_API, &api));
 	rt_close((int)fd);
 }
 
 static void probe(void)
 {
-	long fd = rt_syscall(__NR_memfd_create, "gmem-probe", MFD_CLOEXEC), map;
+	long fd = host_fd_own(__NR_memfd_create, (long)"gmem-probe", MFD_CLOEXEC, 0, 0), map;
 
+	probe_error = 0;
 	caps = (struct host_caps){ .max_map_count = max_map_count(), .memory_failure = has_memory_failure() };
 	probed = true;
-	if (fd < 0)
+	if (!works(fd))
 		return;
 	caps.memfd = true;
 	/* Unsized would do for the calls but for poison, which refuses pages beyond the end. */
-	if (host_memfd_resize((int)fd, SCRATCH_SIZE)) {
+	if (!works(host_memfd_resize((int)fd, SCRATCH_SIZE))) {
 		rt_close((int)fd);
 		return;
 	}
 	map = rt_mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
 	rt_close((int)fd);
-	if (rt_is_err(map))
+	if (!works(map))
 		return;
 	probe_uffd((char *)map);
 	/* Not where poison has been: the mapping's second half. */
-	caps.guard = !rt_madvise((char *)map + SCRATCH_SIZE / 2, RT_PAGE_SIZE, MADV_GUARD_INSTALL);
+	caps.guard = works(rt_madvise((char *)map + SCRATCH_SIZE / 2, RT_PAGE_SIZE, MADV_GUARD_INSTALL));
 	rt_munmap((void *)map, SCRATCH_SIZE);
 }
 
@@ -168,6 +179,9 @@ int host_init(const char *name)
 	int ret;
 
 	probe();
+	/* Another engine than at another time would surprise more than none. */
+	if (probe_error)
+		return probe_error;
 	if (!caps.memfd)
 		return -EOPNOTSUPP;
 	if (!name || rt_streq(name, "auto"))
@@ -190,6 +204,11 @@ int host_init(const char *name)
 	ret = engine->init();
 	caps.engine = engine->name;
 	return ret;
+}
+
+int host_probe_error(void)
+{
+	return probe_error;
 }
 
 const struct host_caps *host_caps(void)
