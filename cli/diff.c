@@ -188,6 +188,8 @@ static int compare(struct side *a, struct side *b, uint64_t seed, uint64_t ops, 
 	struct totals t = { 0 };
 	uint64_t sequences = (ops + DIFF_SEQUENCE - 2) / (DIFF_SEQUENCE - 1), sent = 0;
 	uint32_t types = a->side.vm_types & b->side.vm_types;
+	const bool emulated = strcmp(a->side.name, "kernel") != 0 && strcmp(b->side.name, "kernel") != 0 && !a->real_cpu &&
+			      !b->real_cpu;
 
 	for (uint64_t s = 0; s < sequences; s++) {
 		struct diff_step *now_steps = steps[s % 2];
@@ -195,7 +197,7 @@ static int compare(struct side *a, struct side *b, uint64_t seed, uint64_t ops, 
 		for (; sent < sequences && sent <= s + 1; sent++) {
 			struct diff_step *next = steps[sent % 2];
 
-			diff_generator_init(&g, seed, sent, types, a->real_cpu || b->real_cpu);
+			diff_generator_init(&g, seed, sent, types, a->real_cpu || b->real_cpu, emulated);
 			for (unsigned i = 0; i + 1 < DIFF_SEQUENCE; i++)
 				diff_generate(&g, &next[i]);
 			next[DIFF_SEQUENCE - 1] = (struct diff_step){ .kind = DIFF_RESET };
@@ -245,7 +247,7 @@ static int print_example(const struct verb *verb, const char *name, uint64_t see
 	if (kind == DIFF_KINDS)
 		return options_error(&verb->usage, "no step is called %s", name);
 	for (uint64_t s = 0;; s++) {
-		diff_generator_init(&g, seed, s, 3, false);
+		diff_generator_init(&g, seed, s, 3, false, true);
 		for (unsigned i = 0; i + 1 < DIFF_SEQUENCE; i++) {
 			diff_generate(&g, &steps[i]);
 			if (steps[i].kind != kind)

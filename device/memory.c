@@ -68,6 +68,18 @@ static int populate(const struct core_place *place, u8 *host)
 	return place->backing == CORE_BACKING_FILE ? -ENOMEM : -EFAULT;
 }
 
+/* Whether a memory error is what the kernel calls so: engine "dp" has the same markers on private pages. */
+static bool is_struck(char *host)
+{
+	struct host_piece piece;
+	u64 page;
+
+	if (!host_view_next(host, host + 1, &piece))
+		return true;
+	page = piece.off >> RT_PAGE_SHIFT;
+	return !core_store_is_private(&piece.file->store, page) && host_poisoned(piece.file, page);
+}
+
 static int annotate(struct dev_vcpu *v, u64 gpa, const struct core_place *place, int ret)
 {
 	v->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
@@ -106,6 +118,8 @@ static int pre_fault_page(struct dev_vcpu *v, struct dev_thread *thread, u64 gpa
 		ret = populate(&place, host);
 	else
 		v->run->exit_reason = KVM_EXIT_INTR;
+	if (ret == -EHWPOISON && !is_struck((char *)host))
+		return -EFAULT;
 	if (ret != -EHWPOISON || !dev_config.memory_error)
 		return ret;
 	/* As in KVM_RUN: by a signal. */

@@ -236,3 +236,36 @@ static struct result convert(u64 f, u64 offset, u64 size, u64 value, u64 flags, 
 		ret.aux = ~0ULL;
 	return ret;
 }
+
+/*
+ * The naive model keeps the first pages of a large file.  Others are not mapped, and mremap does not come so far; nor does
+ * anybody hold or strike them.
+ */
+static int is_kept(int fd, u64 offset)
+{
+	struct stat st;
+
+	return offset < 64 * PAGE || fstat(fd, &st) || offset >= (u64)st.st_size;
+}
+
+/* Functions of an emulation: something holds a page, as I/O under way does; or lets go of it. */
+static struct result pin(u64 f, u64 offset, u64 on)
+{
+	int (*hook)(int fd, u64 offset, int on);
+
+	*(void **)&hook = dlsym(RTLD_DEFAULT, "gmem_test_pin");
+	if (file[f] < 0 || !hook || !is_kept(file[f], offset))
+		return skipped();
+	return result_of(hook(file[f], offset, (int)on));
+}
+
+/* A memory error.  None is ever asked of a real kernel. */
+static struct result strike(u64 f, u64 offset)
+{
+	int (*hook)(int fd, u64 offset);
+
+	*(void **)&hook = dlsym(RTLD_DEFAULT, "gmem_test_poison");
+	if (file[f] < 0 || !hook || !is_kept(file[f], offset))
+		return skipped();
+	return result_of(hook(file[f], offset));
+}

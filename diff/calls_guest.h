@@ -226,6 +226,26 @@ static struct result resume(u64 v, u64 value)
 	return run_guest(v);
 }
 
+/* aux: what is left to do, and where a memory fault was. */
+static struct result pre_fault(u64 v, u64 gpa, u64 size, u64 flags)
+{
+	struct run_page *run = (struct run_page *)vcpu_run[v];
+	u64 a[8] = { gpa, size, flags, 1, 2, 3, 4, 5 };
+	struct result ret;
+
+	if (vcpu[v] < 0)
+		return skipped();
+	run->exit_reason = STALE;
+	ret = result_of(ioctl(vcpu[v], 0xc040aed5, a));
+	ret.aux = hash_of(1, a, sizeof(a));
+	if (ret.ret == 0)
+		return ret;
+	ret.code = (int)run->exit_reason;
+	if (run->exit_reason == EXIT_MEMORY_FAULT)
+		ret.aux += run->exit.fault.size == PAGE ? run->exit.fault.gpa | run->exit.fault.flags : ~0ULL;
+	return ret;
+}
+
 /* A byte of the memory that only slots and these steps know; a value beyond bytes: a load. */
 static struct result memory(u64 at, u64 value)
 {

@@ -4,14 +4,6 @@
  *
  * Goes behind diff/calls.h, here and in a reproducer.
  */
-/* The naive model keeps the first pages of a large file: others are not mapped, and mremap does not come so far. */
-static int is_kept(int fd, u64 offset)
-{
-	struct stat st;
-
-	return offset < 64 * PAGE || fstat(fd, &st) || offset >= (u64)st.st_size;
-}
-
 static struct result map(u64 w, u64 at, u64 pages, u64 f, u64 offset, u64 prot, u64 flags)
 {
 	s64 ret;
@@ -83,7 +75,9 @@ static struct result touch(u64 w, u64 at, int value)
 	volatile unsigned char *byte = (volatile unsigned char *)window(w) + at;
 	struct result ret = { 0, 0, 0, 0 };
 
+	touching = 1;
 	if (sigsetjmp(fault_env, 0)) {
+		touching = 0;
 		ret.sig = fault_info.si_signo;
 		ret.code = fault_info.si_code;
 		ret.aux = (u64)(uintptr_t)fault_info.si_addr - (u64)(uintptr_t)window(w);
@@ -93,6 +87,7 @@ static struct result touch(u64 w, u64 at, int value)
 		*byte = (unsigned char)value;
 	else
 		ret.aux = *byte;
+	touching = 0;
 	return ret;
 }
 

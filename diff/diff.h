@@ -52,6 +52,8 @@ struct diff_generator {
 	bool guests;	   /* has vCPUs, and no memory that can be written only */
 	bool real_cpu;	   /* no accesses that KVM makes itself (docs/real-cpu.md, own-accesses) */
 	bool logs;	   /* has slots that log, and guests that write whenever they read */
+	bool emulated;	   /* no side is a real kernel: pins, and KVM_PRE_FAULT_MEMORY, which not every host has */
+	bool errors;	   /* has memory errors, where emulated */
 	struct {
 		bool used;
 		unsigned type;
@@ -69,9 +71,15 @@ struct diff_generator {
 		uint64_t gpa, size, hva, flags;
 	} slot[DIFF_VMS][6];
 	bool vcpu[2];
+	struct {
+		unsigned file;
+		uint64_t offset;
+	} pin[16];
+	unsigned pin_count;
 };
 
-void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types, bool real_cpu);
+void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types, bool real_cpu,
+			 bool emulated);
 void diff_generate(struct diff_generator *g, struct diff_step *step);
 
 /* An implementation in this process: begin() once, then steps. */

@@ -10,6 +10,7 @@
  * ranges of VM attributes (it walks them).  So are things whose combination is an accepted difference
  * (docs/divergences.md): a sequence has guard pages or holes (guard-hole); one with guests has no memory
  * that can only be written (write-only), and no slot that logs or no guest that only reads (dirty-read).
+ * Pins and memory errors are an emulation's own; a sequence with memory errors has neither guard pages nor guests.
  */
 #include "diff/generate.h"
 
@@ -35,7 +36,8 @@ bool one_in(struct diff_generator *g, uint64_t n)
 	return below(g, n) == 0;
 }
 
-void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types, bool real_cpu)
+void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types, bool real_cpu,
+			 bool emulated)
 {
 	memset(g, 0, sizeof(*g));
 	g->random = seed * 0xd1342543de82ef95ULL + sequence;
@@ -44,6 +46,8 @@ void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t seque
 	g->guards = one_in(g, 4);
 	g->guests = one_in(g, 2);
 	g->logs = one_in(g, 4);
+	g->emulated = emulated;
+	g->errors = !g->guards && !g->guests;
 }
 
 /* Numbers at which something changes. */
@@ -81,6 +85,12 @@ static const struct {
 static unsigned weight(const struct diff_generator *g, unsigned kind)
 {
 	switch (kind) {
+	case DIFF_pin:
+		return g->emulated ? kinds[kind].weight : 0;
+	case DIFF_strike:
+		return g->emulated && g->errors ? kinds[kind].weight : 0;
+	case DIFF_pre_fault:
+		return g->emulated && g->guests ? kinds[kind].weight : 0;
 	case DIFF_new_vcpu: case DIFF_close_vcpu: case DIFF_guest: case DIFF_resume: case DIFF_memory:
 		return g->guests ? kinds[kind].weight : 0;
 	default: return kinds[kind].weight;

@@ -91,3 +91,32 @@ void gen_convert(struct diff_generator *g, uint64_t *a)
 	a[4] = one_in(g, 20) ? odd(g) : 0;
 	a[5] = one_in(g, 20) ? below(g, 11) : 99;
 }
+
+static uint64_t page_offset(struct diff_generator *g, uint64_t f)
+{
+	return one_in(g, 12) ? odd(g) : file_offset(g, f) + PICK(g, 0, 0, 0, 1, 4095);
+}
+
+void gen_pin(struct diff_generator *g, uint64_t *a)
+{
+	/* What is held is let go of sooner or later: else nothing could be converted. */
+	a[2] = one_in(g, 3);
+	if (!a[2] && g->pin_count) {
+		g->pin_count--;
+		a[0] = g->pin[g->pin_count].file;
+		a[1] = g->pin[g->pin_count].offset;
+		return;
+	}
+	find_file(g, &a[0]);
+	a[1] = page_offset(g, a[0]);
+	if (!a[2] || g->pin_count == COUNT(g->pin))
+		return;
+	g->pin[g->pin_count].file = (unsigned)a[0];
+	g->pin[g->pin_count++].offset = a[1];
+}
+
+void gen_strike(struct diff_generator *g, uint64_t *a)
+{
+	find_file(g, &a[0]);
+	a[1] = page_offset(g, a[0]);
+}

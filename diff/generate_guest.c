@@ -56,6 +56,14 @@ void gen_guest(struct diff_generator *g, uint64_t *a)
 		a[3] |= odd(g) << 8;
 }
 
+void gen_pre_fault(struct diff_generator *g, uint64_t *a)
+{
+	a[0] = find_vcpu(g);
+	a[1] = one_in(g, 10) ? odd(g) : address(g, a[0]);
+	a[2] = one_in(g, 10) ? odd(g) : (1 + below(g, 6)) * PAGE;
+	a[3] = one_in(g, 20) ? odd(g) : 0;
+}
+
 void gen_resume(struct diff_generator *g, uint64_t *a)
 {
 	a[0] = find_vcpu(g);

@@ -38,6 +38,8 @@ typedef struct diff_result result;
 
 struct file_page {
 	bool private, used; /* used: touched, so that mincore() tells */
+	bool struck;	    /* by a memory error, until it is punched */
+	unsigned pins;	    /* of whatever page lies at the offset */
 	unsigned char *bytes;
 };
 
@@ -158,6 +160,8 @@ result model_stat_file(u64 f);
 result model_file_call(u64 f, u64 which);
 result model_odd_call(u64 f, u64 which);
 result model_convert(u64 f, u64 offset, u64 size, u64 value, u64 flags, u64 word);
+result model_pin(u64 f, u64 offset, u64 on);
+result model_strike(u64 f, u64 offset);
 result model_map(u64 w, u64 at, u64 pages, u64 f, u64 offset, u64 prot, u64 flags);
 result model_unmap(u64 w, u64 at, u64 pages);
 result model_protect(u64 w, u64 at, u64 pages, u64 prot);
@@ -176,6 +180,7 @@ result model_new_vcpu(u64 v, u64 id);
 result model_close_vcpu(u64 v);
 result model_guest(u64 v, u64 kind, u64 gpa, u64 value);
 result model_resume(u64 v, u64 value);
+result model_pre_fault(u64 v, u64 gpa, u64 size, u64 flags);
 result model_memory(u64 at, u64 value);
 result model_thread(u64 what, u64 a, u64 b, u64 c, u64 d);
 

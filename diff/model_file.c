@@ -53,7 +53,7 @@ void model_punch(struct inode *inode, u64 first, u64 count)
 	for (u64 p = first; p < first + count && p < FILE_PAGES; p++) {
 		free(inode->page[p].bytes);
 		inode->page[p].bytes = NULL;
-		inode->page[p].used = false;
+		inode->page[p].used = inode->page[p].struck = false;
 	}
 }
 
@@ -134,7 +134,7 @@ result model_odd_call(u64 f, u64 which)
 	return ret;
 }
 
-static s64 set_private(struct inode *inode, u64 offset, u64 size, u64 value, u64 flags, u64 word)
+static s64 set_private(struct inode *inode, u64 offset, u64 size, u64 value, u64 flags, u64 word, u64 *error_offset)
 {
 	if (!model.kernel->in_place)
 		return -ENOTTY;
@@ -144,6 +144,13 @@ static s64 set_private(struct inode *inode, u64 offset, u64 size, u64 value, u64
 		return -EINVAL;
 	if (offset >= inode->size || offset + size > inode->size)
 		return -EINVAL;
+	/* What is held is shared, so that the range as a whole is not private already. */
+	for (u64 p = offset / PAGE; value && p < (offset + size) / PAGE && p < FILE_PAGES; p++) {
+		if (!inode->page[p].pins)
+			continue;
+		*error_offset = p * PAGE;
+		return -EAGAIN;
+	}
 	for (u64 p = offset / PAGE; p < (offset + size) / PAGE && p < FILE_PAGES; p++)
 		inode->page[p].private = value != 0;
 	return 0;
@@ -155,8 +162,49 @@ result model_convert(u64 f, u64 offset, u64 size, u64 value, u64 flags, u64 word
 
 	if (model.file[f] < 0)
 		return answer(SKIPPED);
-	ret = answer(set_private(&model.inodes[model.file[f]], offset, size, value, flags, word));
-	/* Nothing is pinned, so that error_offset is never written. */
+	ret = answer(0);
 	ret.aux = 0x1234;
+	ret.ret = set_private(&model.inodes[model.file[f]], offset, size, value, flags, word, &ret.aux);
 	return ret;
+}
+
+/* The page at an offset that the model keeps, NULL beyond the end. */
+static struct file_page *page_at(u64 f, u64 offset, bool *skip)
+{
+	struct inode *inode = &model.inodes[model.file[f]];
+
+	*skip = offset >= 64 * PAGE && offset < inode->size;
+	return *skip || offset >= inode->size ? NULL : &inode->page[offset / PAGE];
+}
+
+result model_pin(u64 f, u64 offset, u64 on)
+{
+	struct file_page *page;
+	bool skip;
+
+	if (model.file[f] < 0)
+		return answer(SKIPPED);
+	page = page_at(f, offset, &skip);
+	if (skip)
+		return answer(SKIPPED);
+	if (!page || (on ? page->private : !page->pins))
+		return answer(-EINVAL);
+	page->pins += on ? 1 : -1U;
+	return answer(0);
+}
+
+result model_strike(u64 f, u64 offset)
+{
+	struct file_page *page;
+	bool skip;
+
+	if (model.file[f] < 0)
+		return answer(SKIPPED);
+	page = page_at(f, offset, &skip);
+	if (skip)
+		return answer(SKIPPED);
+	if (!page)
+		return answer(-EINVAL);
+	page->struck = true;
+	return answer(0);
 }

@@ -362,6 +362,34 @@ result model_resume(u64 v, u64 value)
 	return run(&model.vcpu[v], value);
 }
 
+result model_pre_fault(u64 v, u64 gpa, u64 size, u64 flags)
+{
+	u64 a[8] = { gpa, size, flags, 1, 2, 3, 4, 5 }, done = 0;
+	struct place p = { .what = BYTES };
+	result ret;
+
+	if (!model.vcpu[v].open)
+		return answer(SKIPPED);
+	ret = answer(-EINVAL);
+	if (model.in_child)
+		ret = answer(-EIO);
+	else if (model.kernel->pre_fault && !flags && !(gpa % PAGE) && !(size % PAGE) && gpa + size > gpa)
+		ret = answer(0);
+	for (; ret.ret == 0 && done < size && p.what == BYTES; done += p.what == BYTES ? PAGE : 0)
+		p = place_of(model.vcpu[v].instance, gpa + done, false);
+	if (p.what != BYTES && !done && p.what == DEVICE)
+		ret = answer(-ENOENT);
+	else if (p.what != BYTES && !done)
+		ret = fault_exit(&p, gpa);
+	/* Memory that cannot be used leaves the exit alone, and so does whatever is not about memory. */
+	if (ret.ret && ret.code != EXIT_MEMORY_FAULT)
+		ret.code = STALE;
+	a[0] += done;
+	a[1] -= done;
+	ret.aux += model_hash(1, a, sizeof(a));
+	return ret;
+}
+
 result model_memory(u64 at, u64 value)
 {
 	result ret = answer(0);

@@ -25,7 +25,7 @@ struct file_page *model_usable(const struct mapped_page *m)
 	if (m->index >= inode->size / PAGE || m->index >= FILE_PAGES)
 		return NULL;
 	page = &inode->page[m->index];
-	if (page->private)
+	if (page->private || page->struck)
 		return NULL;
 	model_page_bytes(page);
 	return page;

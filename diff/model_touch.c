@@ -25,6 +25,11 @@ unsigned char *model_byte(u64 w, u64 at, enum access how, int *sig, int *code)
 		return NULL;
 	*sig = SIGBUS;
 	*code = BUS_ADRERR;
+	if (m->index < model.inodes[m->inode].size / PAGE && m->index < FILE_PAGES) {
+		page = &model.inodes[m->inode].page[m->index];
+		if (page->struck && !page->private)
+			*code = BUS_MCEERR_AR;
+	}
 	page = model_usable(m);
 	return page ? page->bytes + at % PAGE : NULL;
 }

@@ -189,6 +189,29 @@ static void pre_fault(void)
 	guest_free(&g);
 }
 
+/* The memory of a slot is a mapping whose page no host may touch: no signal, whatever engine keeps it. */
+static void pre_fault_private(void)
+{
+	struct guest g = guest_new(0);
+	struct kvm_pre_fault_memory range = { .gpa = DATA_GPA, .size = 2 * PG };
+	struct kvm_create_guest_memfd args = { .size = 4 * PG, .flags = GUEST_MEMFD_FLAG_MMAP };
+	int fd = ioctl(g.vm, KVM_CREATE_GUEST_MEMFD, &args);
+	char *mem;
+
+	if (!has(&g, KVM_CAP_PRE_FAULT_MEMORY) || fd < 0) {
+		skip(2, "no pre-faulting, or no mapping of a guest_memfd");
+		guest_free(&g);
+		return;
+	}
+	mem = mmap(NULL, 4 * PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	set_region1(g.vm, 1, 0, DATA_GPA, 4 * PG, (uintptr_t)mem);
+	is(ioctl(g.vcpu, KVM_PRE_FAULT_MEMORY, &range) ? errno : 0, EFAULT, "pre-faulting what is private");
+	is(range.size, 2 * PG, "does nothing");
+	munmap(mem, 4 * PG);
+	close(fd);
+	guest_free(&g);
+}
+
 static volatile sig_atomic_t signalled, enough;
 
 static void on_signal(int sig)
@@ -273,6 +296,7 @@ int main(void)
 	own_accesses();
 	private_memory();
 	pre_fault();
+	pre_fault_private();
 	pre_fault_signals();
 	dirty_log();
 	return done_testing();
