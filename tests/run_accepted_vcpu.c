@@ -290,6 +290,23 @@ static void feature_msr(void)
 }
 
 /* Without an entry in page tables, which says that it can be written, the kernel finds that it cannot be read. */
+/* Beside a page that is written lies one that its memory at userspace_addr differs from: the guest has the file's. */
+static void shadow_prefetch(void)
+{
+	struct guest g = guest_new(1);
+	int fd = gmem_new(g.vm, 2 * PG, 0);
+	struct kvm_memory_attributes private = { .address = DATA_GPA, .size = 2 * PG, .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE };
+	char *mem = map_anon(2 * PG);
+
+	memset(mem, 0x51, 2 * PG);
+	is(set_region2(g.vm, 1, KVM_MEM_GUEST_MEMFD, DATA_GPA, 2 * PG, (uintptr_t)mem, fd, 0), 0, "shadow-prefetch: a slot");
+	is(ioctl(g.vm, KVM_SET_MEMORY_ATTRIBUTES, &private), 0, "shadow-prefetch: private");
+	is(RUN(&g, OP_STORE(DATA_GPA), OP_LOAD(DATA_GPA + PG), OP_HLT), 0, "shadow-prefetch: a store, a load beside it");
+	is(regs_of(&g).rax, 0, "shadow-prefetch: from the file");
+	close(fd);
+	guest_free(&g);
+}
+
 static void write_only(void)
 {
 	struct guest g = guest_new(0);
@@ -316,6 +333,7 @@ int main(void)
 	pre_fault();
 	dirty_read();
 	write_only();
+	shadow_prefetch();
 	feature_msr();
 	return done_testing();
 }
