@@ -30,7 +30,8 @@
  *	 entry is in no TLB.  Whatever takes entries away under the table lock or the file lock has
  *	 flushed before it lets go; reclaim flushes in batches, later, which a zap makes up
  *	 for.  It takes pages of a memfd from their users only to swap them out, so a machine without
- *	 swap needs no zap; it is asked at the start.
+ *	 swap needs no zap.  Swap may be turned on at any time, so it is asked once per clock tick; what
+ *	 could be missed is swap that came within the tick and took this very page.
  */
 #include <linux/fcntl.h>
 #include <linux/mman.h>
@@ -38,6 +39,7 @@
 
 #include "host/engine.h"
 #include "host/fd.h"
+#include "rt/clock.h"
 #include "uapi/mm.h"
 
 /* After a page that had an entry so many are zapped without trying: a vain attempt costs as much as a vain zap. */
@@ -47,7 +49,6 @@
 #define STUCK_MAX 16
 
 static int uffd = -1;
-static bool swapless; /* DP-4 */
 
 static long uffd_ioctl(unsigned long cmd, void *arg, bool sure)
 {
@@ -127,10 +128,7 @@ static int dp_init(void)
 				  .features = UFFD_FEATURE_SIGBUS | UFFD_FEATURE_MISSING_SHMEM |
 					      UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_POISON };
 	long fd = rt_syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), ret;
-	struct sysinfo info = { .totalswap = 1 };
 
-	rt_syscall_raw(__NR_sysinfo, (long)&info, 0, 0, 0, 0, 0);
-	swapless = !info.totalswap;
 	if (fd < 0)
 		return (int)fd;
 	ret = rt_syscall(__NR_ioctl, fd, UFFDIO_API, &api);
@@ -207,6 +205,20 @@ static int dp_close(struct host_view *v, u64 first, u64 count, bool undo)
 	return 0;
 }
 
+/* DP-4 */
+static bool swapless(void)
+{
+	static _Atomic u64 asked; /* at this time, and the answer in the lowest bit, below any clock's grain */
+	struct sysinfo info = { .totalswap = 1 };
+	u64 now = rt_clock_coarse() & ~1ULL, last = asked;
+
+	if ((last & ~1ULL) == now)
+		return last & 1;
+	rt_syscall_raw(__NR_sysinfo, (long)&info, 0, 0, 0, 0, 0);
+	asked = now | !info.totalswap;
+	return !info.totalswap;
+}
+
 /*
  * Whether a page has an entry is not known; it is likely to be as with the last ones.  Programs that do not touch
  * pages between conversions are spared the zap, others most of the vain attempts.
@@ -229,7 +241,7 @@ static int dp_mark(struct host_view *v, struct rt_pages pages)
 {
 	u64 start = view_addr(v, pages.first);
 
-	if (pages.count == 1 && swapless && mark_at_once(v->file, start))
+	if (pages.count == 1 && swapless() && mark_at_once(v->file, start))
 		return 0;
 	return poison(start, pages.count << RT_PAGE_SHIFT, true);
 }
