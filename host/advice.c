@@ -189,7 +189,7 @@ u64 host_mapped(const void *addr, u64 len)
 	table_lock();
 	at = table_find(start);
 	if (at < host_table.count && host_table.views[at].start <= start)
-		end = rt_min(end, host_table.views[at].end);
+		end = rt_min(end, table_run_end(at));
 	else
 		end = mapped_until(start, at < host_table.count ? rt_min(end, host_table.views[at].start) : end);
 	table_unlock();

@@ -73,7 +73,7 @@ struct host_view {
 	u64 lazy;  /* 1 + the region that was emptied last and left open */
 	int prot;
 	u32 flags;
-	bool cut;  /* for want of memory it is not one with the view before it */
+	bool cut;  /* one with the view before it for the program, but for want of memory, or of a region open in both */
 };
 
 struct host_engine {
@@ -161,6 +161,9 @@ void table_read_exit(void);
 /* Views that touch at addr become one, if nothing tells them apart. */
 int table_merge(u64 addr); /* -ENOMEM: table_join() tries again */
 int table_join(u64 start, u64 end);
+/* Where what the program knows as one mapping ends and begins that has view number `at`. */
+u64 table_run_end(u64 at);
+u64 table_run_start(u64 at);
 int table_cut(u64 start, u64 end); /* split at both ends, or at neither */
 /* What the program did to a view. */
 void table_set(struct host_view *v, int prot, u32 flags);

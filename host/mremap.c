@@ -25,7 +25,7 @@ static struct host_view *view_holding(u64 start, u64 len)
 	u64 at = table_find(start);
 	struct host_view *v = host_table.views + at;
 
-	if (at == host_table.count || v->start > start || rt_add_wraps(start, len) || start + len > v->end)
+	if (at == host_table.count || v->start > start || rt_add_wraps(start, len) || start + len > table_run_end(at))
 		return NULL;
 	return v;
 }
@@ -34,9 +34,11 @@ static struct host_view *view_holding(u64 start, u64 len)
 static long grow_in_place(const struct host_view *v, u64 extra)
 {
 	struct host_view copy = *v;
-	long ret = view_map_locked(copy.file, copy.end, extra, copy.prot, MAP_FIXED_NOREPLACE, copy.off + (copy.end - copy.start),
-				   copy.flags);
+	long ret;
 
+	copy.end = table_run_end(table_find(v->start));
+	ret = view_map_locked(copy.file, copy.end, extra, copy.prot, MAP_FIXED_NOREPLACE, copy.off + (copy.end - copy.start),
+			      copy.flags);
 	if (!rt_is_err(ret) && (u64)ret != copy.end) {
 		view_unmap_locked((u64)ret, extra); /* a kernel without NOREPLACE */
 		return -EEXIST;
@@ -51,23 +53,31 @@ static long grow_in_place(const struct host_view *v, u64 extra)
  */
 static long leave_behind(u64 start, u64 end)
 {
-	struct host_view *v = view_holding(start, end - start);
-	const u64 from = v->start, to = v->end;
-	long ret;
+	const u64 from = table_run_start(table_find(start)), to = table_run_end(table_find(start));
+	long ret = 0;
 
-	if (v->flags & VIEW_LOCKED) {
+	for (u64 at = table_find(from); at < host_table.count && host_table.views[at].start < to; at++) {
+		struct host_view *v = host_table.views + at;
+
+		if (!(v->flags & VIEW_LOCKED))
+			continue;
 		rt_syscall_raw(__NR_munlock, (long)v->start, (long)(v->end - v->start), 0, 0, 0, 0);
 		table_set(v, v->prot, v->flags & ~(u32)VIEW_LOCKED);
 	}
 	if (!host_caps()->guard)
 		return 0;
-	ret = table_cut(start, end);
-	if (!ret)
-		ret = guard_change(host_table.views + table_find(start), start, end, false);
-	if (end < to)
-		table_merge(end);
-	if (start > from)
-		table_merge(start);
+	while (start < end && !ret) {
+		const u64 first = start;
+
+		start = rt_min(end, host_table.views[table_find(start)].end);
+		ret = table_cut(first, start);
+		if (!ret)
+			ret = guard_change(host_table.views + table_find(first), first, start, false);
+		if (start < to)
+			table_merge(start);
+		if (first > from)
+			table_merge(first);
+	}
 	return ret;
 }
 
@@ -141,7 +151,7 @@ static long remap_locked(u64 old, u64 old_len, u64 new_len, int flags, u64 new_a
 		return move_view(old, kept, new_len, flags, new_addr);
 	if (new_len <= old_len)
 		return (long)old;
-	if (old + old_len == v->end && old_len) {
+	if (old + old_len == table_run_end(table_find(old)) && old_len) {
 		ret = grow_in_place(v, new_len - old_len);
 		if (ret != -EEXIST)
 			return ret ? ret : (long)old;

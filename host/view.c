@@ -185,15 +185,18 @@ void table_remove(u64 start, u64 end)
 	write_end();
 }
 
-static bool mergeable(const struct host_view *a, const struct host_view *b)
+/* What a kernel would make one VMA. */
+static bool alike(const struct host_view *a, const struct host_view *b)
+{
+	return a->end == b->start && a->file == b->file && a->prot == b->prot && a->flags == b->flags &&
+	       a->off + (a->end - a->start) == b->off;
+}
+
+/* Cut within a region, both halves have a bit for it. */
+static bool same_openness(const struct host_view *a, const struct host_view *b)
 {
 	bool same_region = ((b->off - 1) >> REGION_SHIFT) == (b->off >> REGION_SHIFT);
 
-	if (a->end != b->start || a->file != b->file || a->prot != b->prot || a->flags != b->flags)
-		return false;
-	if (a->off + (a->end - a->start) != b->off)
-		return false;
-	/* Cut within a region, both halves have a bit for it. */
 	return !same_region || region_is_open(a, view_regions(a) - 1) == region_is_open(b, 0);
 }
 
@@ -204,14 +207,16 @@ int table_merge(u64 addr)
 	struct host_view *a = host_table.views + at - 1, *b = host_table.views + at, whole;
 	u64 skip;
 
-	if (at == 0 || at == host_table.count || b->start != addr || !mergeable(a, b))
+	if (at == 0 || at == host_table.count || b->start != addr)
+		return 0;
+	b->cut = alike(a, b);
+	if (!b->cut || !same_openness(a, b))
 		return 0;
 	whole = *a;
 	whole.end = b->end;
 	whole.lazy = 0;
 	whole.open = region_bits_new(view_regions(&whole));
-	b->cut = !whole.open;
-	if (b->cut)
+	if (!whole.open)
 		return -ENOMEM;
 	skip = (b->off >> REGION_SHIFT) - (a->off >> REGION_SHIFT);
 	add_bits(&whole, 0, a);
@@ -226,6 +231,20 @@ int table_merge(u64 addr)
 	write_end();
 	whole.file->views--;
 	return 0;
+}
+
+u64 table_run_end(u64 at)
+{
+	while (at + 1 < host_table.count && host_table.views[at + 1].cut && alike(host_table.views + at, host_table.views + at + 1))
+		at++;
+	return host_table.views[at].end;
+}
+
+u64 table_run_start(u64 at)
+{
+	while (at > 0 && host_table.views[at].cut && alike(host_table.views + at - 1, host_table.views + at))
+		at--;
+	return host_table.views[at].start;
 }
 
 /* Where views within [start, end) are two for want of memory alone. */

@@ -158,7 +158,7 @@ static void every_view(void)
 static void several_views(void)
 {
 	int fd = gmem_new(vm, SIZE, SHAREABLE), other = gmem_new(vm, SIZE, SHAREABLE);
-	char *from = map_shared(fd, SIZE, 0), *to = map_shared(fd, SIZE, 0);
+	char *from = map_shared(fd, SIZE, 0), *to = map_shared(fd, SIZE, 0), *moved;
 
 	memset(from, 'a', SIZE);
 	is(set_attr2(fd, PG, PG, PRIVATE, NULL), 0, "a page to private");
@@ -180,9 +180,17 @@ static void several_views(void)
 	madvise(from + 7 * PG, PG, MADV_RANDOM);
 	ok(mremap(from + 6 * PG, 2 * PG, 4 * PG, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT, "nor where advice parts them");
 	is(madvise(from + 7 * PG, PG, MADV_NORMAL), 0, "the same advice again");
-	from = mremap(from + 6 * PG, 2 * PG, 4 * PG, MREMAP_MAYMOVE);
-	ok(from != MAP_FAILED, "joins them");
-	munmap(from, 4 * PG);
+	moved = mremap(from + 6 * PG, 2 * PG, 4 * PG, MREMAP_MAYMOVE);
+	ok(moved != MAP_FAILED, "joins them");
+	munmap(moved, 4 * PG);
+	/* Cut by protections; then all of the second part becomes private, and the protections alike. */
+	is(set_attr2(fd, 0, SIZE, SHARED, NULL), 0, "all to shared");
+	moved = mmap(from, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, PG);
+	mprotect(moved + PG, 2 * PG, PROT_READ);
+	is(set_attr2(fd, 4 * PG, SIZE - 4 * PG, PRIVATE, NULL), 0, "the end to private");
+	mprotect(moved + 2 * PG, PG, PROT_READ | PROT_WRITE);
+	ok(mremap(moved + 2 * PG, 3 * PG, 6 * PG, MREMAP_MAYMOVE) != MAP_FAILED, "parts with and without shared pages are one");
+	munmap(from, SIZE);
 	munmap(to, SIZE);
 	close(other);
 	close(fd);
