@@ -18,6 +18,8 @@ struct statx;
 int ov_ioctl(int fd, unsigned long request, u64 arg);
 int ov_open(const char *path, int flags, unsigned mode);
 int ov_openat(int dir, const char *path, int flags, unsigned mode);
+long ov_readlink(const char *path, char *buf, size_t size);
+long ov_readlinkat(int dir, const char *path, char *buf, size_t size);
 int ov_access(const char *path, int mode);
 int ov_faccessat(int dir, const char *path, int mode, int flags);
 void *ov_mmap(void *addr, u64 len, int prot, int flags, int fd, s64 off);
