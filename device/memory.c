@@ -92,15 +92,20 @@ static int annotate(struct dev_vcpu *v, u64 gpa, const struct core_place *place,
 static int pre_fault_page(struct dev_vcpu *v, struct dev_thread *thread, u64 gpa)
 {
 	struct core_place place;
+	struct host_file *file;
+	bool broken = false;
 	u8 *host = NULL;
 	int ret;
 
 	rt_lock(&dev_slots_lock);
 	core_resolve(&v->vm->core, 0, gpa, false, &place);
-	if (place.backing == CORE_BACKING_FILE)
-		host = host_guest_page(&RT_CONTAINER_OF(place.slot->file, struct dev_gmem, core)->host, place.page);
-	else
+	if (place.backing == CORE_BACKING_FILE) {
+		file = &RT_CONTAINER_OF(place.slot->file, struct dev_gmem, core)->host;
+		broken = host_poisoned(file, place.page);
+		host = host_guest_page(file, place.page);
+	} else {
 		host = (u8 *)(uintptr_t)place.hva;
+	}
 	rt_unlock(&dev_slots_lock);
 	switch (place.backing) {
 	case CORE_BACKING_MMIO:
@@ -108,7 +113,7 @@ static int pre_fault_page(struct dev_vcpu *v, struct dev_thread *thread, u64 gpa
 	case CORE_BACKING_FAULT:
 		return annotate(v, gpa, &place, -EFAULT);
 	case CORE_BACKING_FILE:
-		ret = host ? populate(&place, host) : -ENOMEM;
+		ret = broken ? -EHWPOISON : host ? populate(&place, host) : -ENOMEM;
 		return ret == -EHWPOISON ? annotate(v, gpa, &place, ret) : ret;
 	case CORE_BACKING_HVA:
 		break;
@@ -146,18 +151,25 @@ static long pre_fault_pages(struct dev_vcpu *v, struct kvm_pre_fault_memory *ran
 	return ret;
 }
 
+static long refuse_range(const struct kvm_pre_fault_memory *range, struct core_err *err)
+{
+	if (range->flags)
+		return core_refuse(err, RULE_PRE_FAULT_RANGE, 0, "flags", range->flags, 0);
+	if (!rt_page_aligned(range->gpa) || !rt_page_aligned(range->size) || range->gpa + range->size <= range->gpa)
+		return core_refuse(err, RULE_PRE_FAULT_RANGE, 0, "size", range->size, RT_PAGE_SIZE);
+	return 0;
+}
+
+/* What was read is written back whatever comes of it. */
 long dev_vcpu_pre_fault(struct dev_object *obj, u64 arg, void *copy, struct core_err *err)
 {
 	struct dev_vcpu *v = dev_to_vcpu(obj);
 	struct kvm_pre_fault_memory *range = copy;
 	u64 whole = range->size;
-	long ret;
+	long ret = refuse_range(range, err);
 
-	if (range->flags)
-		return core_refuse(err, RULE_PRE_FAULT_RANGE, 0, "flags", range->flags, 0);
-	if (!rt_page_aligned(range->gpa) || !rt_page_aligned(range->size) || range->gpa + range->size <= range->gpa)
-		return core_refuse(err, RULE_PRE_FAULT_RANGE, 0, "size", range->size, RT_PAGE_SIZE);
-	ret = v->vm->core.sys->shape.tdp ? pre_fault_pages(v, range) : -EOPNOTSUPP;
+	if (ret == 0)
+		ret = v->vm->core.sys->shape.tdp ? pre_fault_pages(v, range) : -EOPNOTSUPP;
 	if (dev_copy_out(arg, range, sizeof(*range), err) < 0)
 		return -EFAULT;
 	if (range->size != whole)
