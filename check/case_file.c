@@ -2,9 +2,15 @@
 /*
  * check/case_file.c - guest_memfd as a file: creation, properties, calls, fallocate
  */
+#include <dirent.h>
 #include <poll.h>
-#include <sys/resource.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #include "check/check.h"
@@ -29,28 +35,20 @@ void case_create_sizes(void)
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
 			SEE(MADE(gmem_try(vm, sizes[i].size, 0)), -sizes[i].error, "type %u, size %#llx", t,
 			    (unsigned long long)sizes[i].size);
+		for (unsigned flags = 0; flags < 4; flags++) {
+			unsigned made = 0;
+
+			for (uint64_t size = 1; size < PG; size++) {
+				int fd = gmem_try(vm, size, flags);
+
+				made += fd >= 0 || errno != EINVAL;
+				if (fd >= 0)
+					close(fd);
+			}
+			SEE(made, 0, "type %u, flags %u: of all sizes below a page that are not EINVAL", t, flags);
+		}
 		close(vm);
 	}
-}
-
-/* A wrong one, then all later ones wrong too: the earlier check answers. */
-void case_create_order(void)
-{
-	int vm = vm_new(kvm_open(), 0);
-	struct rlimit old, none;
-
-	getrlimit(RLIMIT_NOFILE, &old);
-	none = old;
-	none.rlim_cur = 0;
-	SEE(RET(ioctl(vm, KVM_CREATE_GUEST_MEMFD, at_edge(63))), -EFAULT, "a byte beyond the edge of a mapping");
-	setrlimit(RLIMIT_NOFILE, &none);
-	SEE(RET(ioctl(vm, KVM_CREATE_GUEST_MEMFD, BAD_PTR)), -EFAULT, "bad pointer, no descriptor");
-	SEE(MADE(gmem_try(vm, 1, 4)), -EINVAL, "flags, size, no descriptor");
-	SEE(MADE(gmem_try(vm, PG, 4)), -EINVAL, "flags, no descriptor");
-	SEE(MADE(gmem_try(vm, 0, 0)), -EINVAL, "size, no descriptor");
-	SEE(MADE(gmem_try(vm, PG, 0)), -EMFILE, "no descriptor");
-	setrlimit(RLIMIT_NOFILE, &old);
-	SEE(MADE(gmem_try(vm, PG, 0)), 0, "right");
 }
 
 void case_create_result(void)
@@ -92,6 +90,8 @@ void case_file_properties(void)
 	SEE(st.st_blocks, 0, "blocks when allocated");
 	SEE(RET(fstatfs(fd, &fs)), 0, "fstatfs");
 	SEE(fs.f_type, k->own_fs ? 0x474d454d : 0x09041934, "file system");
+	SEE(fs.f_bsize, PG, "its block size");
+	SEE(st.st_rdev, 0, "device");
 	SEE(RET(fcntl(fd, F_SETFD, FD_CLOEXEC)), 0, "F_SETFD");
 	SEE(RET(fcntl(fd, F_GETFD)), FD_CLOEXEC, "F_GETFD");
 	SEE(RET(fcntl(fd, F_SETFL, O_APPEND | O_NONBLOCK)), 0, "F_SETFL");
@@ -140,6 +140,103 @@ void case_file_calls(void)
 	close(vm);
 }
 
+/* 1 for the text of a file system of its own, 0 for that of anonymous inodes. */
+static int own_text(int fd)
+{
+	char path[64], text[128] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, text, sizeof(text) - 1) < 0)
+		return -errno;
+	return !strcmp(text, "/[kvm-gmem] (deleted)") ? 1 : !strcmp(text, "anon_inode:[kvm-gmem]") ? 0 : -ENOENT;
+}
+
+void case_file_names(void)
+{
+	int vm = vm_new(kvm_open(), 0), fd = gmem_new(vm, SIZE, 0);
+	char path[64], to[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	snprintf(to, sizeof(to), "/tmp/gmem-check.%d", (int)getpid());
+	SEE(own_text(fd), k->own_fs, "text of the link in /proc");
+	SEE(MADE(open(path, O_RDWR)), -ENXIO, "opened anew");
+	SEE(MADE(open(path, O_RDONLY)), -ENXIO, "opened anew to read");
+	SEE(MADE(open(path, O_PATH)), 0, "opened anew with O_PATH");
+	SEE(RET(truncate(path, SIZE)), -EINVAL, "truncate");
+	SEE(RET(linkat(AT_FDCWD, path, AT_FDCWD, to, AT_SYMLINK_FOLLOW)), -EXDEV, "linkat");
+	SEE(RET(rename(path, to)), -EXDEV, "rename");
+	SEE(RET(readlink("/proc/self/fd/1000000", to, sizeof(to))), -ENOENT, "a descriptor that is none");
+}
+
+void case_file_metadata(void)
+{
+	int vm = vm_new(kvm_open(), 0), fd = gmem_new(vm, SIZE, 0), flags = 0;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = PG };
+	const struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
+	char buf[64];
+
+	SEE(RET(futimens(fd, now)), -EINVAL, "futimens");
+	SEE(RET(flistxattr(fd, buf, sizeof(buf))), 0, "flistxattr");
+	SEE(RET(fgetxattr(fd, "user.x", buf, sizeof(buf))), -EOPNOTSUPP, "fgetxattr");
+	SEE(RET(fsetxattr(fd, "user.x", "y", 1, 0)), -EOPNOTSUPP, "fsetxattr");
+	SEE(RET(fremovexattr(fd, "user.x")), -EOPNOTSUPP, "fremovexattr");
+	SEE(RET(flock(fd, LOCK_EX)), 0, "flock");
+	SEE(RET(flock(fd, LOCK_UN)), 0, "flock, unlocked");
+	SEE(RET(fcntl(fd, F_SETLK, &lock)), 0, "a POSIX lock");
+	SEE(RET(ioctl(fd, 0x5401, buf)), -ENOTTY, "TCGETS");
+	SEE(RET(ioctl(fd, 0x80086601, &flags)), -ENOTTY, "FS_IOC_GETFLAGS");
+	SEE(RET(ioctl(fd, 0x5451, 0)), 0, "FIOCLEX");
+	SEE(RET(fcntl(fd, F_GETFD)), FD_CLOEXEC, "it is close-on-exec");
+	SEE(RET(ioctl(fd, 0x5450, 0)), 0, "FIONCLEX");
+	SEE(RET(fcntl(fd, F_GETFD)), 0, "it is not");
+	SEE(RET(ftruncate(fd, 2 * SIZE)), -EINVAL, "ftruncate to twice the size");
+	SEE(RET(ftruncate(fd, -1)), -EINVAL, "ftruncate to less than nothing");
+}
+
+/* Everything that moves bytes or walks files, for files of every flag. */
+void case_file_transfers(void)
+{
+	int vm = vm_new(kvm_open(), 0), mfd = memfd_create("plain", 0), pipe_fds[2], epoll = epoll_create1(0);
+	char buf[256] = "bytes", *argv[] = { NULL };
+
+	if (pwrite(mfd, buf, sizeof(buf), 0) != sizeof(buf) || pipe(pipe_fds) || write(pipe_fds[1], buf, 64) != 64)
+		die("preparation");
+	for (unsigned flags = 0; flags < 4; flags++) {
+		struct iovec iov = { buf, 64 };
+		struct epoll_event event = { .events = EPOLLIN };
+		off_t start = 0, to = PG;
+		int fd = gmem_try(vm, SIZE, flags);
+
+		if (fd < 0)
+			continue;
+		SEE(RET(readv(fd, &iov, 1)), -EINVAL, "flags %u, readv", flags);
+		SEE(RET(writev(fd, &iov, 1)), -EINVAL, "flags %u, writev", flags);
+		SEE(RET(write(fd, buf, 0)), -EINVAL, "flags %u, write of nothing", flags);
+		SEE(RET(preadv(fd, &iov, 1, 0)), -ESPIPE, "flags %u, preadv", flags);
+		SEE(RET(pwritev(fd, &iov, 1, 0)), -ESPIPE, "flags %u, pwritev", flags);
+		SEE(RET(preadv2(fd, &iov, 1, 0, 0)), -ESPIPE, "flags %u, preadv2", flags);
+		SEE(RET(pwritev2(fd, &iov, 1, 0, 0)), -ESPIPE, "flags %u, pwritev2", flags);
+		SEE(RET(sendfile(mfd, fd, &start, 64)), -ESPIPE, "flags %u, sendfile from it, at an offset", flags);
+		lseek(mfd, 0, SEEK_SET);
+		SEE(RET(sendfile(fd, mfd, NULL, 64)), -EINVAL, "flags %u, sendfile to it", flags);
+		SEE(RET(splice(fd, NULL, pipe_fds[1], NULL, 64, 0)), -EINVAL, "flags %u, splice from it", flags);
+		SEE(RET(splice(pipe_fds[0], NULL, fd, NULL, 64, 0)), -EINVAL, "flags %u, splice to it", flags);
+		SEE(RET(copy_file_range(fd, &start, mfd, &to, 64, 0)), -EXDEV, "flags %u, copy_file_range from it",
+		    flags);
+		SEE(RET(copy_file_range(mfd, &start, fd, &to, 64, 0)), -EXDEV, "flags %u, copy_file_range to it",
+		    flags);
+		SEE(RET(copy_file_range(fd, &start, fd, &to, 64, 0)), -EINVAL, "flags %u, copy_file_range within it",
+		    flags);
+		SEE(RET(ioctl(fd, 0x40049409, mfd)), -EXDEV, "flags %u, FICLONE", flags);
+		SEE(RET(sync_file_range(fd, 0, PG, SYNC_FILE_RANGE_WRITE)), 0, "flags %u, sync_file_range", flags);
+		SEE(RET(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event)), -EPERM, "flags %u, epoll_ctl", flags);
+		SEE(RET(syscall(SYS_getdents64, fd, buf, sizeof(buf))), -ENOTDIR, "flags %u, getdents", flags);
+		SEE(RET(syscall(SYS_execveat, fd, "", argv, argv, AT_EMPTY_PATH)), -EACCES, "flags %u, execveat",
+		    flags);
+		close(fd);
+	}
+}
+
 static const struct {
 	const char *name;
 	off_t offset, size;
@@ -162,7 +259,8 @@ static const struct {
 void case_file_modes(void)
 {
 	static const int passed[] = { 0, 16, 17, 64, 65, 8, 32 };
-	static const int unknown[] = { 2, 4, 5, 6, 10, 18, 19, 26, 34, 256, -1 }, pairs[] = { 9, 33, 40, 48, 11, 35, 67, 80 };
+	static const int unknown[] = { 2, 4, 5, 6, 10, 18, 19, 26, 34, 129, 256, 257, -1 },
+			 pairs[] = { 9, 33, 40, 48, 11, 35, 67, 80 };
 	int vm = vm_new(kvm_open(), 0), fd = gmem_new(vm, SIZE, 0);
 
 	for (size_t r = 0; r < sizeof(ranges) / sizeof(*ranges); r++) {
@@ -178,37 +276,9 @@ void case_file_modes(void)
 		for (size_t m = 0; m < sizeof(pairs) / sizeof(*pairs); m++)
 			SEE(RET(fallocate(fd, pairs[m], off, size)), k->modes_by_flag ? -EINVAL : -refused, "mode %d, %s", pairs[m],
 			    ranges[r].name);
-	}
-}
-
-/* Violations in the order of the checks; fields that a violation sets are parted by `field`. */
-void case_file_order(void)
-{
-	enum { OFFSET = 1, MODE = 2, BIAS = 4 };
-	static const struct {
-		const char *name;
-		int error, fields;
-		off_t offset, bias;
-		int mode;
-	} wrong[] = {
-		{ "offset below 0", EINVAL, OFFSET, -8 * (off_t)PG, 0, 0 },
-		{ "unknown mode", EOPNOTSUPP, MODE, 0, 0, 0x400 },
-		{ "overflow", EFBIG, OFFSET, (off_t)CLAMP63, 0, 0 },
-		{ "operation of other files", EOPNOTSUPP, MODE, 0, 0, 16 },
-		{ "unaligned", EINVAL, BIAS, 0, 1, 0 },
-		{ "beyond the end", EINVAL, OFFSET, SIZE, 0, 0 },
-	};
-	int vm = vm_new(kvm_open(), 0), fd = gmem_new(vm, SIZE, 0);
-
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		for (size_t j = i + 1; j < sizeof(wrong) / sizeof(*wrong); j++) {
-			int mode = wrong[i].mode | wrong[j].mode;
-			off_t at = wrong[i].offset + wrong[j].offset + wrong[i].bias + wrong[j].bias;
-
-			if (wrong[i].fields & wrong[j].fields)
-				continue;
-			SEE(RET(fallocate(fd, mode ? mode : 1, at, PG)), -wrong[i].error, "%s and %s", wrong[i].name, wrong[j].name);
-		}
+		/* A mode of newer kernels is one that others' files could have. */
+		SEE(RET(fallocate(fd, 128, off, size)), k->write_zeroes ? -ranges[r].error_mode : -refused,
+		    "mode 128, %s", ranges[r].name);
 	}
 }
 
@@ -230,6 +300,28 @@ void case_file_holes(void)
 		SEE(RET(fallocate(fd, 3, 0, (off_t)CLAMP63)), 0, "flags %u, punch everything there can be", flags);
 		SEE(RET(fallocate(fd, 3, PG, (off_t)CLAMP63)), -EFBIG, "flags %u, a page more", flags);
 		close(fd);
+	}
+}
+
+/* Holes that are not of whole pages, and allocations. */
+void case_file_unaligned(void)
+{
+	static const off_t odd[][2] = { { 0, 1 },	{ 0, PG - 1 }, { 0, PG + 1 },  { 1, 1 },      { 1, PG - 1 },
+					{ 1, PG },	{ 1, PG + 1 }, { PG, 1 },      { PG, PG - 1 }, { PG, PG + 1 },
+					{ PG - 1, PG }, { SIZE, 1 },   { SIZE + 1, PG } };
+	int vm = vm_new(kvm_open(), 0);
+
+	for (unsigned flags = 0; flags < 4; flags++) {
+		int fd = gmem_try(vm, SIZE, flags);
+
+		for (size_t i = 0; fd >= 0 && i < sizeof(odd) / sizeof(*odd); i++) {
+			SEE(RET(fallocate(fd, 3, odd[i][0], odd[i][1])), -EINVAL, "flags %u, a hole at %ld of %ld",
+			    flags, odd[i][0], odd[i][1]);
+			SEE(RET(fallocate(fd, 1, odd[i][0], odd[i][1])), -EINVAL, "flags %u, allocate at %ld, %ld",
+			    flags, odd[i][0], odd[i][1]);
+		}
+		if (fd >= 0)
+			close(fd);
 	}
 }
 

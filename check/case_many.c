@@ -6,6 +6,7 @@
 
 #include "check/check.h"
 #include "check/rights.h"
+#include "uapi/kvm_vcpu.h"
 
 #define SIZE	(8 * PG)
 #define SHARED	0ULL
@@ -13,7 +14,7 @@
 #define THREADS 4
 #define ROUNDS	200
 
-static int kvm, vm, file;
+static int kvm, vm, vcpu, file;
 static char *ptr;
 
 static void begin(unsigned type, uint64_t flags)
@@ -31,7 +32,16 @@ static int child_vm(void *arg)
 	SEE(RET(ioctl(vm, KVM_SET_USER_MEMORY_REGION2, BAD_PTR)), -EIO, "bad pointer, v2");
 	SEE(RET(ioctl(vm, KVM_CREATE_GUEST_MEMFD, BAD_PTR)), -EIO, "bad pointer, creation");
 	SEE(RET(ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, BAD_PTR)), -EIO, "bad pointer, attributes");
+	SEE(RET(ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES2, BAD_PTR)), -EIO, "the file's ioctl");
+	SEE(RET(ioctl(vm, KVM_ENABLE_CAP, BAD_PTR)), -EIO, "bad pointer, KVM_ENABLE_CAP");
+	SEE(RET(ioctl(vm, KVM_GET_DIRTY_LOG, BAD_PTR)), -EIO, "bad pointer, dirty log");
+	SEE(RET(ioctl(vm, KVM_CREATE_VCPU, 1)), -EIO, "a vCPU");
 	SEE(RET(ioctl(vm, _IO(KVMIO, 0xfe), 0)), -EIO, "unknown ioctl");
+	SEE(RET(ioctl(vcpu, KVM_RUN, 0)), -EIO, "KVM_RUN");
+	SEE(RET(ioctl(vcpu, KVM_RUN, 1)), -EIO, "KVM_RUN(1)");
+	SEE(RET(ioctl(vcpu, KVM_PRE_FAULT_MEMORY, BAD_PTR)), -EIO, "bad pointer, pre-faulting");
+	SEE(RET(ioctl(vcpu, _IO(KVMIO, 0xfe), 0)), -EIO, "unknown ioctl of a vCPU");
+	SEE(RET(fcntl(vm, F_GETFD)), FD_CLOEXEC, "calls of all files work");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 3)), 1, "the device answers");
 	SEE(MADE(ioctl(kvm, KVM_CREATE_VM, 0)), 0, "a VM of its own");
 	return 0;
@@ -41,6 +51,7 @@ void case_process_vm(void)
 {
 	kvm = kvm_open();
 	vm = vm_new(kvm, 0);
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 	SEE(in_child(child_vm, NULL), 0, "child");
 	SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 3)), 1, "the parent afterwards");
 }
@@ -132,6 +143,100 @@ void case_process_convert(void)
 	SEE(check_load(ptr + PG), REFUSED, "parent, private by the child");
 }
 
+/* Who gets a file over a socket can convert its pages, without VM or slot. */
+void case_process_rights_convert(void)
+{
+	int pair[2], status;
+	pid_t pid;
+
+	kvm = kvm_open();
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		return;
+	pid = fork();
+	if (pid == 0) {
+		int fd = receive_fd(pair[1]);
+		char *mine = map_shared(fd, SIZE, 0);
+
+		SEE(check_load(mine), 0x51, "receiver, shared");
+		SEE(RET(set_attr2(fd, 0, PG, PRIVATE, NULL)), 0, "receiver, to private");
+		SEE(check_load(mine), REFUSED, "receiver, it is");
+		send_fd(pair[1], fd);
+		_exit(0);
+	}
+	begin(KVM_X86_SW_PROTECTED_VM, SHAREABLE);
+	check_store(ptr, 0x51);
+	send_fd(pair[0], file);
+	close(receive_fd(pair[0]));
+	SEE(check_load(ptr), REFUSED, "sender, private by the receiver");
+	SEE(RET(set_attr2(file, 0, PG, SHARED, NULL)), 0, "sender, to shared");
+	SEE(check_load(ptr), 0x51, "sender, content");
+	waitpid(pid, &status, 0);
+	SEE(status, 0, "receiver");
+}
+
+#define CHILDREN 4
+
+/* Children at the same time, each with pages of its own; how many of them saw something wrong. */
+static int in_children(bool (*fn)(unsigned))
+{
+	pid_t pids[CHILDREN];
+	int wrong = 0, status;
+
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(!fn(i));
+		if (pids[i] < 0)
+			die("fork");
+	}
+	for (unsigned i = 0; i < CHILDREN; i++)
+		wrong += waitpid(pids[i], &status, 0) != pids[i] || status;
+	return wrong;
+}
+
+static bool use_pages(unsigned i)
+{
+	const off_t at = (off_t)(i * 2 * PG);
+
+	for (int n = 0; n < ROUNDS / 4; n++) {
+		if (check_store(ptr + at, n) || check_store(ptr + at + PG, n) || check_load(ptr + at) != (n & 0xff))
+			return false;
+		if (fallocate(file, 3, at, PG) || check_load(ptr + at) || check_load(ptr + at + PG) != (n & 0xff))
+			return false;
+	}
+	return true;
+}
+
+static bool convert_pages(unsigned i)
+{
+	const uint64_t at = i * 2 * PG;
+
+	for (int n = 0; n < ROUNDS / 4; n++) {
+		if (check_store(ptr + at, n) || set_attr2(file, at, PG, PRIVATE, NULL))
+			return false;
+		if (check_load(ptr + at) != REFUSED || check_load(ptr + at + PG) == REFUSED)
+			return false;
+		if (set_attr2(file, at, PG, SHARED, NULL) || check_load(ptr + at) != (n & 0xff))
+			return false;
+	}
+	return true;
+}
+
+void case_process_many(void)
+{
+	begin(0, SHAREABLE);
+	SEE(in_children(use_pages), 0, "of 4 children that store and punch, those that saw something wrong");
+}
+
+void case_process_many_convert(void)
+{
+	begin(KVM_X86_SW_PROTECTED_VM, SHAREABLE);
+	SEE(in_children(convert_pages), 0, "of 4 children that convert, those that saw something wrong");
+	SEE(set_attr2(file, 0, SIZE, PRIVATE, NULL), 0, "afterwards, all to private");
+	for (unsigned i = 0; i < SIZE / PG; i++)
+		SEE(check_load(ptr + i * PG), REFUSED, "page %u", i);
+}
+
 /* --- threads ------------------------------------------------------------------------ */
 
 static unsigned long failures;
@@ -193,6 +298,30 @@ void case_thread_slots(void)
 	vm = vm_new(kvm_open(), target.bindable);
 	file = gmem_new(vm, SIZE, 0);
 	run_threads(use_slots, THREADS);
+	SEE(failures, 0, "failures");
+}
+
+/* One makes holes, the others find what was stored or nothing, and never a signal. */
+static void *punch_or_touch(void *arg)
+{
+	for (int n = 0; n < ROUNDS * 4; n++) {
+		if (!arg) {
+			fail_unless(fallocate(file, 3, 0, PG) == 0);
+			fail_unless(check_load(ptr) == 0);
+			fail_unless(fallocate(file, 1, 0, PG) == 0);
+		} else {
+			fail_unless(check_load(ptr + 5) == 0);
+			fail_unless(check_load(ptr + PG) == 0x71);
+		}
+	}
+	return NULL;
+}
+
+void case_thread_holes(void)
+{
+	begin(0, SHAREABLE);
+	memset(ptr + PG, 0x71, SIZE - PG);
+	run_threads(punch_or_touch, THREADS);
 	SEE(failures, 0, "failures");
 }
 

@@ -73,42 +73,6 @@ void case_map_rows(void)
 	}
 }
 
-void case_map_order(void)
-{
-	enum { OFFSET = 1, BIAS = 2, TYPE = 4, PROT = 8, FLAG = 16, FILE_FLAG = 32 };
-	static const struct {
-		const char *name;
-		int error, old_error; /* old: where files cannot be mapped at all */
-		unsigned fields;
-		uint64_t offset;
-		int type, prot, flags;
-	} wrong[] = {
-		{ "offset unaligned", EINVAL, EINVAL, BIAS, 1, 0, 0, 0 },
-		{ "overflow", EOVERFLOW, EOVERFLOW, OFFSET, CLAMP63, 0, 0, 0 },
-		{ "bad type", EINVAL, EINVAL, TYPE, 0, 4, 0, 0 },
-		{ "MAP_SYNC", EOPNOTSUPP, EOPNOTSUPP, TYPE, 0, MAP_SHARED_VALIDATE | MAP_SYNC, 0, 0 },
-		{ "executable", EPERM, ENODEV, PROT, 0, 0, PROT_EXEC, 0 },
-		{ "growing down", EINVAL, ENODEV, FLAG, 0, 0, 0, MAP_GROWSDOWN },
-		{ "file without MMAP", ENODEV, ENODEV, FILE_FLAG, 0, 0, 0, 0 },
-		{ "private", EINVAL, ENODEV, TYPE, 0, MAP_PRIVATE, 0, 0 },
-	};
-	int vm = vm_new(kvm_open(), 0), plain = gmem_new(vm, SIZE, 0), mappable = gmem_try(vm, SIZE, GUEST_MEMFD_FLAG_MMAP);
-
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		for (size_t j = i + 1; j < sizeof(wrong) / sizeof(*wrong); j++) {
-			unsigned fields = wrong[i].fields | wrong[j].fields;
-			int type = wrong[i].type | wrong[j].type;
-			int fd = fields & FILE_FLAG || mappable < 0 ? plain : mappable;
-
-			if (wrong[i].fields & wrong[j].fields)
-				continue;
-			SEE(try_map(fd, PG, RW | wrong[i].prot | wrong[j].prot,
-				    (type ? type : MAP_SHARED) | wrong[i].flags | wrong[j].flags, wrong[i].offset + wrong[j].offset),
-			    -(k->mappable ? wrong[i].error : wrong[i].old_error), "%s and %s", wrong[i].name, wrong[j].name);
-		}
-	}
-}
-
 void case_map_fixed(void)
 {
 	int vm = vm_new(kvm_open(), 0), plain = gmem_new(vm, SIZE, 0), fd = gmem_new(vm, SIZE, SHAREABLE);
@@ -227,6 +191,7 @@ void case_memory_advice(void)
 	} advices[] = {
 		{ "NORMAL", 0, 0, 0, 0 },	 { "RANDOM", 1, 0, 0, 0 },	  { "SEQUENTIAL", 2, 0, 0, 0 },
 		{ "WILLNEED", 3, 0, 0, 0 },	 { "DONTNEED", 4, 0, 0, 0 },	  { "FREE", 8, EINVAL, EINVAL, EINVAL },
+		{ "MERGEABLE", 12, 0, 0, 0 },	 { "UNMERGEABLE", 13, 0, 0, 0 },
 		{ "DONTFORK", 10, 0, 0, 0 },	 { "DOFORK", 11, 0, 0, 0 },	  { "HUGEPAGE", 14, 0, 0, 0 },
 		{ "NOHUGEPAGE", 15, 0, 0, 0 },	 { "DONTDUMP", 16, 0, 0, 0 },	  { "DODUMP", 17, 0, 0, 0 },
 		{ "WIPEONFORK", 18, EINVAL, EINVAL, EINVAL },			  { "KEEPONFORK", 19, 0, 0, 0 },
@@ -284,6 +249,8 @@ void case_memory_lock(void)
 	SEE(RET(mlock(none, PG)), -ENOMEM, "private");
 	SEE(RET(madvise(none, PG, MADV_DONTNEED)), -EINVAL, "it is locked all the same");
 	SEE(RET(munlock(none, PG)), 0, "munlock");
+	SEE(RET(syscall(SYS_mlock2, ptr + 4 * PG, PG, 1)), 0, "mlock2, MLOCK_ONFAULT");
+	SEE(RET(syscall(SYS_mlock2, ptr + 4 * PG, PG, 2)), -EINVAL, "mlock2, an unknown flag");
 	mlock(ptr, 4 * PG);
 	munmap(ptr + PG, PG);
 	SEE(RET(munlock(ptr, 4 * PG)), -ENOMEM, "munlock across nothing");
@@ -354,7 +321,7 @@ void case_memory_sync(void)
 void case_memory_move(void)
 {
 	int fd = new_file(SHAREABLE);
-	char *ptr = map_shared(fd, 2 * PG, 0), *grown, *twin;
+	char *ptr = map_shared(fd, 2 * PG, 0), *grown, *twin, *moved;
 
 	check_store(ptr + PG, 0x61);
 	grown = mremap(ptr, 2 * PG, 2 * SIZE, MREMAP_MAYMOVE);
@@ -370,4 +337,13 @@ void case_memory_move(void)
 	SEE(check_load(grown + PG), 0x62, "the first sees it");
 	SEE(RET(mremap(grown + 1, PG, PG, 0)), -EINVAL, "unaligned");
 	SEE(RET(mremap(grown, PG, 0, MREMAP_MAYMOVE)), -EINVAL, "to nothing");
+	moved = mremap(twin, 4 * PG, 4 * PG, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+	SEE(moved != MAP_FAILED, 1, "moved, and the old place stays");
+	SEE(check_load(moved + PG), 0x62, "the new place");
+	SEE(check_load(twin + PG), 0x62, "the old place");
+	SEE(check_store(twin + PG, 0x63), 0, "a store there");
+	SEE(check_load(moved + PG), 0x63, "the new place sees it");
+	check_store(grown, 0x60);
+	SEE(RET(remap_file_pages(grown + PG, PG, 0, 0, 0)), 0, "remap_file_pages");
+	SEE(check_load(grown + PG), 0x60, "the first page in place of the second");
 }

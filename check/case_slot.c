@@ -142,9 +142,30 @@ void case_slot_ranges(void)
 	WITH(plain, -EINVAL, "hva in the kernel", r.userspace_addr = (uintptr_t)KERNEL_PTR);
 	WITH(plain, k->sign_hva ? 0 : -EINVAL, "hva not canonical", r.userspace_addr = 1ULL << 60);
 	WITH(plain, k->sign_hva ? 0 : -EINVAL, "hva tagged", r.userspace_addr |= 1ULL << 57);
+	WITH(plain, 0, "hva near 2^47, with a page to spare", r.userspace_addr = 0x7fffffffd000);
+	WITH(plain, k->sign_hva ? 0 : -EINVAL, "hva at 2^56", r.userspace_addr = 1ULL << 56);
 	WITH(plain, -EINVAL, "hva ends at 2^63", r.userspace_addr = (1ULL << 63) - 2 * PG);
 	WITH(plain, -EINVAL, "hva ends at 2^64", r.userspace_addr = -2 * PG);
 	WITH(plain, -EINVAL, "2^31 pages", r.userspace_addr = 0; r.memory_size = PG << 31);
+}
+
+/* From the first id to the last of KVM_CAP_NR_MEMSLOTS, in steps: all of them take a kernel half a minute. */
+void case_slot_all(void)
+{
+	long refused = 0, last;
+
+	begin(0);
+	last = ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS) - 1;
+	for (long i = 0; i < last; i += 251)
+		refused += set_region1(vm, (uint32_t)i, 0, (uint64_t)i * 2 * MiB, 2 * MiB, 0) != 0;
+	SEE(refused, 0, "refused of every 251st slot");
+	SEE(RET(set_region1(vm, (uint32_t)last, 0, (uint64_t)last * 2 * MiB, 2 * MiB, 0)), 0, "the last");
+	SEE(RET(set_region1(vm, (uint32_t)last + 1, 0, (uint64_t)(last + 1) * 2 * MiB, 2 * MiB, 0)), -EINVAL,
+	    "one more");
+	SEE(RET(set_region1(vm, 0, 0, 0, 2 * MiB, 0)), 0, "the first once more, unchanged");
+	SEE(RET(set_region1(vm, 1, 0, 251 * 2 * MiB, 2 * MiB, 0)), -EEXIST, "made where another is");
+	SEE(RET(set_region1(vm, 251, 0, 0, 0, 0)), 0, "which is deleted");
+	SEE(RET(set_region1(vm, 1, 0, 251 * 2 * MiB, 2 * MiB, 0)), 0, "made there");
 }
 
 void case_slot_spaces(void)
@@ -272,89 +293,6 @@ void case_slot_dirty_log(void)
 }
 
 /* --- bindings ---------------------------------------------------------------------- */
-
-/*
- * The checks of a slot with a file, in their order.  Two violations are made
- * together unless they are about the same field; those that add to a field go with all.
- */
-static int foreign;
-
-enum { F_SLOT = 1, F_FLAGS = 2, F_GPA = 4, F_FD = 8, F_OFFSET = 16 };
-
-#define VIOLATION(name, ...)                                                                                           \
-	static void name(region2 *r)                                                                                   \
-	{                                                                                                              \
-		__VA_ARGS__;                                                                                           \
-	}
-VIOLATION(bad_id, r->slot |= 32764)
-VIOLATION(bad_flags, r->flags |= DIRTY)
-VIOLATION(odd_size, r->memory_size++)
-VIOLATION(odd_gpa, r->guest_phys_addr++)
-VIOLATION(odd_hva, r->userspace_addr++)
-VIOLATION(odd_offset, r->guest_memfd_offset++)
-VIOLATION(bad_space, r->slot |= 5 << 16)
-VIOLATION(gpa_wraps, r->guest_phys_addr = -PG)
-VIOLATION(gpa_meets, r->guest_phys_addr = 2 * GiB)
-VIOLATION(no_fd, r->guest_memfd = -1U)
-VIOLATION(fd_of_vm, r->guest_memfd = (uint32_t)vm)
-VIOLATION(fd_of_other_vm, r->guest_memfd = (uint32_t)foreign)
-VIOLATION(beyond_end, r->guest_memfd_offset = SIZE)
-VIOLATION(bound_twice, r->guest_memfd_offset = 8 * PG)
-VIOLATION(gpa_too_large, r->guest_phys_addr = 1ULL << 53)
-
-static const struct {
-	const char *name;
-	void (*make)(region2 *r);
-	int error; /* 0: the generation's errno of a conflict */
-	unsigned fields;
-} violations[] = {
-	{ "slot id", bad_id, EINVAL, 0 },
-	{ "flags", bad_flags, EINVAL, F_FLAGS },
-	{ "size unaligned", odd_size, EINVAL, 0 },
-	{ "gpa unaligned", odd_gpa, EINVAL, 0 },
-	{ "hva unaligned", odd_hva, EINVAL, 0 },
-	{ "offset unaligned", odd_offset, EINVAL, 0 },
-	{ "address space", bad_space, EINVAL, 0 },
-	{ "gpa wraps", gpa_wraps, EINVAL, F_GPA },
-	{ "gpa of another slot", gpa_meets, EEXIST, F_GPA },
-	{ "no descriptor", no_fd, EBADF, F_FD },
-	{ "descriptor of a VM", fd_of_vm, EINVAL, F_FD },
-	{ "file of another VM", fd_of_other_vm, EINVAL, F_FD },
-	{ "offset beyond the end", beyond_end, EINVAL, F_OFFSET },
-	{ "range bound already", bound_twice, 0, F_OFFSET },
-	{ "gpa too large", gpa_too_large, EINVAL, F_GPA },
-};
-
-#define CONFLICT 13
-#define LIMIT	 14
-
-void case_bind_order(void)
-{
-	const size_t count = sizeof(violations) / sizeof(*violations);
-
-	begin_bound();
-	foreign = gmem_new(vm_new(kvm, target.bindable), SIZE, 0);
-	if (set_region2(vm, 7, GMEM, 2 * GiB, 2 * PG, hva, file, 8 * PG))
-		die("slot 7");
-	WITH(bound, 0, "right");
-	for (size_t i = 0; i < count; i++) {
-		for (size_t j = i; j < count; j++) {
-			region2 r = bound();
-
-			if (j != i && violations[i].fields & violations[j].fields)
-				continue;
-			/* What adds to a field comes after what sets it. */
-			violations[j].make(&r);
-			if (j != i)
-				violations[i].make(&r);
-			SEE(attempt(r),
-			    i == CONFLICT ? (j == LIMIT && k->late_conflict ? -EINVAL : -k->conflict) : -violations[i].error,
-			    "%s%s%s", violations[i].name, j == i ? "" : " and ", j == i ? "" : violations[j].name);
-		}
-	}
-	/* A file of another VM that has the range: its own bindings do not count. */
-	WITH(bound, -EINVAL, "a range bound in this VM, of another's file", fd_of_other_vm(&r); bound_twice(&r));
-}
 
 void case_bind_descriptor(void)
 {

@@ -1,164 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * check/case_vcpu.c - what a guest sees of its memory, and what KVM_RUN says of it
- *
- * Each guest is a few instructions of 64-bit code; RSI is the address that it
- * touches.  Its page tables map the first and the fourth GiB one to one with
- * 2 MiB pages, so that nothing but the slots decides what an access finds.
  */
-#include "check/check.h"
-
-#include "uapi/kvm_vcpu.h"
-
-#define RAM_SIZE (64 * PG)
-#define CODE	 0x1000UL
-#define STACK	 0x8000UL
-#define PML4	 0x10000UL
-#define PDPT	 0x11000UL
-#define PD_LOW	 0x12000UL
-#define PD_DATA	 0x13000UL
-#define DATA	 0xC0000000UL
-#define PORT	 0x10
-
-#define PTE_TABLE 0x3UL	 /* present, writable */
-#define PTE_HUGE  0x83UL /* the same, of 2 MiB */
-
-#define CR0_PE	 (1ULL << 0)
-#define CR0_NE	 (1ULL << 5)
-#define CR0_PG	 (1ULL << 31)
-#define CR4_PAE	 (1ULL << 5)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-
-/* mov eax, [rsi] / mov [rsi], eax; out PORT, al; hlt */
-#define LOAD	  "\x8b\x06\xe6\x10\xf4"
-#define STORE	  "\x89\x06\xe6\x10\xf4"
-#define OUTSB	  "\xf3\x6e\xf4"	 /* rep outsb; hlt */
-#define HYPERCALL "\x0f\x01\xd9\xe6\x10\xf4" /* vmmcall; out PORT, al; hlt */
-#define HALT	  "\xf4"
-
-#define CPUID_ENTRIES 256
-#define STALE	      99 /* no exit reason */
-
-static int kvm, vm, vcpu;
-static struct kvm_run *run;
-static char *ram;
-
-static void make_tables(void)
-{
-	uint64_t *pml4 = (uint64_t *)(void *)(ram + PML4), *pdpt = (uint64_t *)(void *)(ram + PDPT);
-	uint64_t *low = (uint64_t *)(void *)(ram + PD_LOW), *data = (uint64_t *)(void *)(ram + PD_DATA);
-
-	pml4[0] = PDPT | PTE_TABLE;
-	pdpt[0] = PD_LOW | PTE_TABLE;
-	pdpt[3] = PD_DATA | PTE_TABLE;
-	for (unsigned i = 0; i < 512; i++) {
-		low[i] = i * 2 * MiB | PTE_HUGE;
-		data[i] = (DATA + i * 2 * MiB) | PTE_HUGE;
-	}
-}
-
-/* The CPU has what the host's has: without CPUID the mode could be refused. */
-static bool set_cpuid(void)
-{
-	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
-	bool done;
-
-	if (!cpuid)
-		return false;
-	cpuid->nent = CPUID_ENTRIES;
-	done = !ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) && !ioctl(vcpu, KVM_SET_CPUID2, cpuid);
-	free(cpuid);
-	return done;
-}
-
-static bool set_mode(void)
-{
-	struct kvm_segment code = { .limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1 };
-	struct kvm_segment data = { .limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1 };
-	struct kvm_sregs s;
-
-	if (ioctl(vcpu, KVM_GET_SREGS, &s))
-		return false;
-	s.cr0 = CR0_PE | CR0_NE | CR0_PG;
-	s.cr3 = PML4;
-	s.cr4 |= CR4_PAE;
-	s.efer |= EFER_LME | EFER_LMA;
-	s.cs = code;
-	s.ds = s.es = s.fs = s.gs = s.ss = data;
-	return ioctl(vcpu, KVM_SET_SREGS, &s) == 0;
-}
-
-static bool begin(unsigned long type)
-{
-	kvm = kvm_open();
-	vm = vm_new(kvm, type);
-	ram = map_anon(RAM_SIZE);
-	make_tables();
-	if (set_region1(vm, 0, 0, 0, RAM_SIZE, (uintptr_t)ram))
-		return false;
-	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	if (vcpu < 0)
-		return false;
-	run = mmap(NULL, 3 * PG, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	return run != MAP_FAILED && set_cpuid() && set_mode();
-}
-
-static void must_begin(unsigned long type)
-{
-	if (!begin(type))
-		die("a vCPU");
-}
-
-/* An exit for I/O or a call is over for the guest only when KVM_RUN has been called again. */
-static void settle(void)
-{
-	run->immediate_exit = 1;
-	ioctl(vcpu, KVM_RUN, 0);
-	run->immediate_exit = 0;
-}
-
-/* Enter the code anew; what KVM_RUN says. */
-static long enter(const char *code, size_t len, uint64_t address, uint64_t value)
-{
-	struct kvm_regs r = { .rip = CODE, .rsp = STACK, .rflags = 2, .rsi = address, .rax = value, .rcx = 1, .rdx = PORT };
-
-	settle();
-	memcpy(ram + CODE, code, len);
-	if (ioctl(vcpu, KVM_SET_REGS, &r))
-		die("KVM_SET_REGS");
-	run->exit_reason = STALE;
-	return RET(ioctl(vcpu, KVM_RUN, 0));
-}
-#define ENTER(code, address, value) enter(code, sizeof(code) - 1, address, value)
-
-static struct kvm_regs regs(void)
-{
-	struct kvm_regs r;
-
-	if (ioctl(vcpu, KVM_GET_REGS, &r))
-		die("KVM_GET_REGS");
-	return r;
-}
-
-/* What a load finds: the byte, or the exit. */
-static long guest_load(uint64_t address)
-{
-	long ret = ENTER(LOAD, address, 0xee);
-
-	if (ret)
-		return ret;
-	return run->exit_reason == KVM_EXIT_IO ? (long)(regs().rax & 0xff) : EXIT(run->exit_reason);
-}
-
-static long guest_store(uint64_t address, unsigned value)
-{
-	long ret = ENTER(STORE, address, value);
-
-	if (ret)
-		return ret;
-	return run->exit_reason == KVM_EXIT_IO ? 0 : EXIT(run->exit_reason);
-}
+#include "check/guest.h"
 
 /*
  * A CPU that runs guest code, and not KVM in its place: an instruction that KVM
@@ -170,23 +14,6 @@ bool check_vcpu(void)
 
 	return begin(0) && ENTER(HALT, 0, 0) == 0 && run->exit_reason == KVM_EXIT_HLT &&
 	       !set_region1(vm, 1, 0, DATA, PG, (uintptr_t)closed) && guest_load(DATA) == -EFAULT;
-}
-
-static void see_fault(const char *what, uint64_t flags, uint64_t gpa)
-{
-	SEE(run->exit_reason, KVM_EXIT_MEMORY_FAULT, "%s: exit", what);
-	SEE(run->memory_fault.flags, flags, "%s: flags", what);
-	SEE(run->memory_fault.gpa, gpa, "%s: gpa", what);
-	SEE(run->memory_fault.size, PG, "%s: size", what);
-	SEE(regs().rip, CODE, "%s: at the instruction", what);
-}
-
-static void see_mmio(const char *what, uint64_t gpa, bool write)
-{
-	SEE(run->exit_reason, KVM_EXIT_MMIO, "%s: exit", what);
-	SEE(run->mmio.phys_addr, gpa, "%s: gpa", what);
-	SEE(run->mmio.len, 4, "%s: length", what);
-	SEE(run->mmio.is_write, write, "%s: direction", what);
 }
 
 void case_vcpu_plain(void)
@@ -258,24 +85,6 @@ void case_vcpu_calls(void)
 	SEE(run->exit_reason, KVM_EXIT_HLT, "is an exit without an interrupt controller");
 }
 
-/* EAX is the number; RBX, RCX, RDX the arguments. */
-static long hypercall(uint64_t nr, uint64_t gpa, uint64_t pages, uint64_t attributes)
-{
-	struct kvm_regs r = { .rip = CODE, .rsp = STACK, .rflags = 2, .rax = nr, .rbx = gpa, .rcx = pages, .rdx = attributes };
-	long ret;
-
-	settle();
-	memcpy(ram + CODE, HYPERCALL, sizeof(HYPERCALL) - 1);
-	if (ioctl(vcpu, KVM_SET_REGS, &r))
-		die("KVM_SET_REGS");
-	run->exit_reason = STALE;
-	run->hypercall.ret = 0x55;
-	ret = RET(ioctl(vcpu, KVM_RUN, 0));
-	if (ret)
-		return ret;
-	return run->exit_reason == KVM_EXIT_IO ? (long)regs().rax : EXIT(run->exit_reason);
-}
-
 void case_vcpu_hypercall(void)
 {
 	struct kvm_enable_cap on = { .cap = KVM_CAP_EXIT_HYPERCALL, .args = { 1 << KVM_HC_MAP_GPA_RANGE } };
@@ -331,20 +140,6 @@ void case_vcpu_dirty(void)
 	SEE(RET(ioctl(vm, KVM_GET_DIRTY_LOG, &log)), 0, "the log");
 	SEE(bits, 0, "knows nothing of before");
 }
-
-static long pre_fault(uint64_t gpa, uint64_t size, uint64_t flags, struct kvm_pre_fault_memory *out)
-{
-	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = size, .flags = flags };
-	long ret = RET(ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &range));
-
-	if (out)
-		*out = range;
-	return ret;
-}
-
-/* What pre-faulting answers where it exists. */
-#define PRE(answer) (k->pre_fault && target.pre_fault ? (answer) : k->pre_fault ? -EOPNOTSUPP : -EINVAL)
-#define AFTER(value, before) (k->pre_fault && target.pre_fault ? (value) : (before))
 
 void case_vcpu_pre_fault(void)
 {
@@ -452,13 +247,6 @@ void case_vcpu_unshared(void)
 		return;
 	unshared(0);
 	unshared(GUEST_MEMFD_FLAG_MMAP);
-}
-
-static long set_private(uint64_t gpa, uint64_t size, bool private)
-{
-	struct kvm_memory_attributes a = { .address = gpa, .size = size, .attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0 };
-
-	return RET(ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &a));
 }
 
 /* Attributes of the VM decide between the file and userspace_addr. */

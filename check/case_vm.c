@@ -4,6 +4,8 @@
  */
 #include "check/check.h"
 
+#include "uapi/kvm_vcpu.h"
+
 void case_caps_device(void)
 {
 	int kvm = kvm_open();
@@ -15,6 +17,7 @@ void case_caps_device(void)
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 30)), 1, "JOIN_MEMORY_REGIONS_WORKS");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 81)), 1, "READONLY_MEM");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 105)), 1, "CHECK_EXTENSION_VM");
+	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 118)), target.spaces < 2 ? 0 : 2, "MULTI_ADDRESS_SPACE");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 201)), 0x1000, "EXIT_HYPERCALL");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 231)), k->gmem, "USER_MEMORY2");
 	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 232)), k->gmem, "MEMORY_FAULT_INFO");
@@ -35,12 +38,20 @@ void case_caps_vm(void)
 		int vm = vm_new(kvm, t);
 		bool private = type_is_private(t);
 
+		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 3)), 1, "type %u, USER_MEMORY", t);
 		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 10)), 32764, "type %u, NR_MEMSLOTS", t);
+		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 16)), 1, "type %u, SYNC_MMU", t);
+		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 21)), 1, "type %u, DESTROY_MEMORY_REGION_WORKS", t);
+		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 30)), 1, "type %u, JOIN_MEMORY_REGIONS_WORKS", t);
+		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 105)), 1, "type %u, CHECK_EXTENSION_VM", t);
 		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 81)), !type_is_protected(t), "type %u, READONLY_MEM", t);
 		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 118)), target.spaces < 2 ? 0 : private ? 1 : 2,
 		    "type %u, MULTI_ADDRESS_SPACE", t);
 		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 201)), 0x1000, "type %u, EXIT_HYPERCALL", t);
 		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 231)), k->gmem, "type %u, USER_MEMORY2", t);
+		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 232)), k->gmem, "type %u, MEMORY_FAULT_INFO", t);
+		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 236)), k->pre_fault && target.pre_fault,
+		    "type %u, PRE_FAULT_MEMORY", t);
 		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 233)), k_has_attributes(k) && !k_converts(k) && private ? 8 : 0,
 		    "type %u, MEMORY_ATTRIBUTES", t);
 		SEE(RET(ioctl(vm, KVM_CHECK_EXTENSION, 234)), k_slots(k, t), "type %u, GUEST_MEMFD", t);
@@ -119,6 +130,7 @@ void case_ioctl_unknown(void)
 	SEE(RET(ioctl(vm, KVM_CREATE_VM, 0)), -ENOTTY, "VM, the device's ioctl");
 	SEE(RET(ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES2, BAD_PTR)), -ENOTTY, "VM, the file's ioctl");
 	SEE(RET(ioctl(kvm, KVM_SET_MEMORY_ATTRIBUTES2, BAD_PTR)), -EINVAL, "device, the file's ioctl");
+	SEE(RET(ioctl(mfd, KVM_SET_MEMORY_ATTRIBUTES2, BAD_PTR)), -ENOTTY, "a memfd, the file's ioctl");
 	if (file >= 0) {
 		SEE(RET(ioctl(file, KVM_CHECK_EXTENSION, 234)), -ENOTTY, "file, KVM_CHECK_EXTENSION");
 		SEE(RET(ioctl(file, KVM_SET_MEMORY_ATTRIBUTES, BAD_PTR)), -ENOTTY, "file, the VM's attributes");
@@ -128,6 +140,37 @@ void case_ioctl_unknown(void)
 	SEE(RET(ioctl(vm, KVM_SET_USER_MEMORY_REGION2, BAD_PTR)), k->gmem ? -EFAULT : -ENOTTY,
 	    "VM, KVM_SET_USER_MEMORY_REGION2");
 	SEE(RET(ioctl(-1, KVM_CREATE_VM, 0)), -EBADF, "no descriptor");
+}
+
+/* A vCPU that never runs. */
+void case_ioctl_vcpu(void)
+{
+	int kvm = kvm_open(), vm = vm_new(kvm, 0), vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+
+	if (vcpu < 0)
+		die("a vCPU");
+	SEE(RET(fcntl(vm, F_GETFD)), FD_CLOEXEC, "a VM is close-on-exec");
+	SEE(RET(fcntl(vcpu, F_GETFD)), FD_CLOEXEC, "a vCPU is close-on-exec");
+	SEE(RET(fcntl(vm, F_GETFL)) & O_ACCMODE, O_RDWR, "a VM is open for both");
+	SEE(RET(fcntl(vcpu, F_GETFL)) & O_ACCMODE, O_RDWR, "so is a vCPU");
+	SEE(RET(ioctl(vcpu, _IO(KVMIO, 0xfe), BAD_PTR)), -EINVAL, "unknown");
+	SEE(RET(ioctl(vcpu, KVM_CREATE_VM, 0)), -EINVAL, "the device's ioctl");
+	SEE(RET(ioctl(vcpu, KVM_CREATE_GUEST_MEMFD, BAD_PTR)), -EINVAL, "the VM's ioctl");
+	SEE(RET(ioctl(vcpu, KVM_SET_USER_MEMORY_REGION2, BAD_PTR)), -EINVAL, "the VM's slots");
+	SEE(RET(ioctl(vcpu, KVM_SET_MEMORY_ATTRIBUTES, BAD_PTR)), -EINVAL, "the VM's attributes");
+	SEE(RET(ioctl(vcpu, KVM_SET_MEMORY_ATTRIBUTES2, BAD_PTR)), -EINVAL, "the file's attributes");
+	SEE(RET(ioctl(vcpu, KVM_CHECK_EXTENSION, 3)), -EINVAL, "KVM_CHECK_EXTENSION");
+	SEE(RET(ioctl(vcpu, KVM_RUN, 1)), -EINVAL, "KVM_RUN(1)");
+	SEE(RET(ioctl(vcpu, KVM_PRE_FAULT_MEMORY, BAD_PTR)), k->pre_fault ? -EFAULT : -EINVAL,
+	    "KVM_PRE_FAULT_MEMORY, bad pointer");
+	SEE(RET(ioctl(vcpu, _IOW(KVMIO, 0xd5, struct kvm_pre_fault_memory), BAD_PTR)), -EINVAL,
+	    "the same in another direction");
+	SEE(RET(ioctl(vm, KVM_RUN, 0)), -ENOTTY, "a VM does not run");
+	SEE(RET(ioctl(vm, KVM_CREATE_VCPU, 0)), -EEXIST, "an id that is taken");
+	close(vcpu);
+	SEE(RET(ioctl(vm, KVM_CREATE_VCPU, 0)), -EEXIST, "it stays so when it is closed");
+	close(vm);
+	SEE(RET(ioctl(kvm, KVM_CHECK_EXTENSION, 3)), 1, "the device answers");
 }
 
 void case_ioctl_arguments(void)

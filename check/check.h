@@ -25,6 +25,8 @@ enum check_need {
 	NEED_ATTRIBUTES = 1 << 3, /* KVM_SET_MEMORY_ATTRIBUTES */
 	NEED_CONVERSION = 1 << 4, /* KVM_SET_MEMORY_ATTRIBUTES2 */
 	NEED_CPU = 1 << 5,	  /* a vCPU that runs 64-bit code */
+	NEED_POISON = 1 << 7,	  /* memory errors can be made, and the user wants it */
+	NEED_PRIVATE = 1 << 6, /* a VM type with private memory that needs no firmware, and either way of conversion */
 };
 /* The same in words. */
 extern const struct check_need_words {
@@ -107,6 +109,9 @@ bool check_guards(void);
 bool check_vcpu(void);
 /* mincore(2): a bit for each page that was used, or -errno. */
 long check_residence(char *at, size_t pages);
+struct touch check_touch(char *at, int store);
+/* A signal may have come, or still be: touches are prepared for theirs again. */
+void check_expect_signals(void);
 long check_load(const char *at);
 /* Whether it could be read: less than a page. */
 bool check_copy(void *to, const void *from, size_t len);
@@ -144,7 +149,14 @@ static inline uint64_t k_flags(const struct traits *k, unsigned type)
 /* VM types of the target that need no firmware: with a profile, all. */
 #define EACH_TYPE(t) for (unsigned t = 0; t < 6; t++) if (target.plain >> t & 1)
 
-/* A worker: runs the cases that are named (all if none), writes observations to fd.  literal: the target is a profile, with VM types `more` besides its own. */
-int check_worker(char *const *ids, unsigned count, int fd, const char *literal, uint32_t more);
+struct check_request {
+	char *const *ids; /* all cases if there is none */
+	unsigned count;
+	const char *literal; /* the profile that the target is */
+	uint32_t more;	     /* VM types that it has besides its own */
+	bool poison;	     /* memory errors are wanted of a real kernel */
+};
+/* A worker: runs the cases and writes observations to fd. */
+int check_worker(const struct check_request *request, int fd);
 
 #endif

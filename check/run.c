@@ -15,6 +15,8 @@
 
 #include <pthread.h>
 
+#include "check/hooks.h"
+
 #define CASE_SECONDS 30
 
 struct check_target target;
@@ -35,6 +37,8 @@ const struct check_need_words check_needs[] = {
 	{ NEED_ATTRIBUTES, "KVM_SET_MEMORY_ATTRIBUTES" },
 	{ NEED_CONVERSION, "KVM_SET_MEMORY_ATTRIBUTES2" },
 	{ NEED_CPU, "a vCPU that executes guest code" },
+	{ NEED_POISON, "--poison, and root in a kernel with CONFIG_MEMORY_FAILURE" },
+	{ NEED_PRIVATE, "VM type KVM_X86_SW_PROTECTED_VM" },
 };
 const unsigned check_need_count = sizeof(check_needs) / sizeof(*check_needs);
 
@@ -45,8 +49,9 @@ bool check_holds(const struct traits *k, unsigned needs)
 	return (!(needs & NEED_GMEM) || k_files(k)) && (!(needs & NEED_SLOTS) || (k_files(k) && (k->gmem_for_all || private_types))) &&
 	       (!(needs & NEED_MAP) || k->mappable) && (!(needs & NEED_ATTRIBUTES) || k_has_attributes(k)) &&
 	       (!(needs & NEED_CONVERSION) || k_converts(k)) &&
+	       (!(needs & NEED_PRIVATE) || (target.types & k->types & 2 && (k_converts(k) || k_has_attributes(k)))) &&
 	       /* Of the machine, not of a generation. */
-	       (!(needs & NEED_CPU) || (target.has & NEED_CPU));
+	       !(needs & (NEED_CPU | NEED_POISON) & ~target.has);
 }
 
 static void write_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -92,6 +97,16 @@ void check_observe(const char *file, int line, long long got, const long long *w
 		write_line("L\t%s:%d", file, line);
 	trace_take(differs ? write_call : NULL);
 	pthread_mutex_unlock(&out_lock);
+}
+
+void check_expect_signals(void)
+{
+	touch_init();
+}
+
+struct touch check_touch(char *at, int store)
+{
+	return touch(at, store);
 }
 
 static long as_number(struct touch t, const char *at, long value)
@@ -161,6 +176,12 @@ static bool has_vcpu(void)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* Without a length the advice is only looked at. */
+static bool can_poison(bool wanted)
+{
+	return gmem_test_poison || (wanted && geteuid() == 0 && !(madvise)(map_anon(PG), 0, POISON));
+}
+
 static int ask(int fd, unsigned long cap)
 {
 	int value = ioctl(fd, KVM_CHECK_EXTENSION, cap);
@@ -169,13 +190,15 @@ static int ask(int fd, unsigned long cap)
 }
 
 /* What the target is, from its own answers; a profile of the ordinary shape is known beforehand. */
-static void look(const char *literal, uint32_t more)
+static void look(const struct check_request *request)
 {
-	const struct traits *k = literal ? traits_find(literal) : NULL;
+	const struct traits *k = request->literal ? traits_find(request->literal) : NULL;
 	int kvm = kvm_open(), vm;
 
 	if (k) {
-		target = (struct check_target){ .types = (k->types & 3) | more, .spaces = 2, .private_mem = k->typed, .pre_fault = true };
+		target = (struct check_target){
+			.types = (k->types & 3) | request->more, .spaces = 2, .private_mem = k->typed, .pre_fault = true
+		};
 	} else {
 		target.types = ask(kvm, KVM_CAP_VM_TYPES) ? (uint32_t)ask(kvm, KVM_CAP_VM_TYPES) : 1;
 		target.spaces = ask(kvm, KVM_CAP_MULTI_ADDRESS_SPACE) ? (unsigned)ask(kvm, KVM_CAP_MULTI_ADDRESS_SPACE) : 1;
@@ -190,6 +213,10 @@ static void look(const char *literal, uint32_t more)
 		target.has |= NEED_MAP;
 	if (ask(kvm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES))
 		target.has |= NEED_CONVERSION;
+	if (target.types & 2)
+		target.has |= NEED_PRIVATE;
+	if (can_poison(request->poison))
+		target.has |= NEED_POISON;
 	if (has_vcpu())
 		target.has |= NEED_CPU;
 	for (unsigned t = 0; t < 2; t++) {
@@ -243,16 +270,16 @@ static void run_case(const struct check_case *c)
 	write_line("E");
 }
 
-int check_worker(char *const *ids, unsigned count, int fd, const char *literal, uint32_t more)
+int check_worker(const struct check_request *request, int fd)
 {
 	out = fd;
 	touch_init();
-	look(literal, more);
+	look(request);
 	write_line("T\t%u\t%u\t%u\t%u\t%u", target.types, target.spaces, target.private_mem, target.pre_fault, target.has);
 	for (unsigned i = 0; i < check_case_count; i++) {
 		const struct check_case *c = &check_cases[i];
 
-		if (!wanted(c, ids, count))
+		if (!wanted(c, request->ids, request->count))
 			continue;
 		if (c->needs & ~target.has)
 			write_line("N\t%s", c->id);

@@ -19,7 +19,7 @@
 
 struct check_options {
 	const char *against, *engine, *shape, *vm_types, *module_param, *literal;
-	bool json, tap, junit, answers, list, worker;
+	bool json, tap, junit, answers, list, worker, poison;
 };
 
 #define FIELD(name) offsetof(struct check_options, name)
@@ -30,6 +30,7 @@ static const struct option options[] = {
 	{ OPTION_TEXT, "shape", FIELD(shape), "SHAPE", "shape of a profile: mainline (default), host, or FIELD=N,..." },
 	{ OPTION_TEXT, "vm-types", FIELD(vm_types), "LIST", "further VM types of a profile: sev,sev-es,snp,tdx" },
 	{ OPTION_TEXT, "module-param", FIELD(module_param), "NAME=N", "gmem_in_place_conversion=0 or 1" },
+	{ OPTION_FLAG, "poison", FIELD(poison), NULL, "also break pages of the machine's memory for good: nothing for a host in use" },
 	{ OPTION_FLAG, "json", FIELD(json), NULL, "print JSON, with every deviation" },
 	{ OPTION_FLAG, "tap", FIELD(tap), NULL, "print TAP, a point for each case" },
 	{ OPTION_FLAG, "junit", FIELD(junit), NULL, "print JUnit's XML" },
@@ -68,6 +69,8 @@ static void command_line(const struct check_options *o, char *self, bool kernel,
 	}
 	argv[n++] = "check";
 	argv[n++] = "--worker";
+	if (o->poison)
+		argv[n++] = "--poison";
 	if (!kernel && (!o->shape || !strcmp(o->shape, "mainline"))) {
 		snprintf(literal, size, "%s%s", o->against, o->module_param && strstr(o->module_param, "=1") ? "+" : "");
 		argv[n++] = "--literal";
@@ -332,7 +335,12 @@ static int check(const struct verb *verb, int argc, char **argv)
 	if (first < 0)
 		return status;
 	if (o.worker)
-		return check_worker(cases, (unsigned)(argc - first), STDOUT_FILENO, o.literal, further_types(&o));
+		return check_worker(&(const struct check_request){ .ids = cases,
+								   .count = (unsigned)(argc - first),
+								   .literal = o.literal,
+								   .more = further_types(&o),
+								   .poison = o.poison },
+				    STDOUT_FILENO);
 	status = unknown_case(verb, cases);
 	if (status)
 		return status;
@@ -345,6 +353,8 @@ static int check(const struct verb *verb, int argc, char **argv)
 		return options_error(&verb->usage, "--against %s: neither kernel nor a profile (gmem profiles)", o.against);
 	if (kernel && (o.engine || o.shape || o.vm_types || o.module_param))
 		return options_error(&verb->usage, "the kernel is as it is: --engine, --shape, --vm-types and --module-param are for profiles");
+	if (!kernel && o.poison)
+		return options_error(&verb->usage, "--poison is for a real kernel: a profile's pages are broken without it");
 	if (kernel && access("/dev/kvm", R_OK | W_OK))
 		return no_target(&o, "/dev/kvm cannot be opened: no kernel to check");
 	return check_target(&o, cases, (unsigned)(argc - first));

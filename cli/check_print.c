@@ -69,7 +69,8 @@ static const char *trouble_of(const struct check_case *c, const struct outcome *
 	if (o->trouble)
 		return o->trouble;
 	if (o->ran != check_holds(&traits[column], c->needs))
-		return o->ran ? "the target has what this generation lacks" : "the target lacks what this generation has";
+		return o->ran ? "the target has what this generation lacks"
+			      : "the target lacks what this generation has";
 	return NULL;
 }
 
@@ -81,7 +82,8 @@ static void lacks_text(const struct check_case *c, char buf[WORDS_MAX])
 	buf[0] = '\0';
 	for (unsigned i = 0; i < check_need_count; i++)
 		if (c->needs & ~target.has & check_needs[i].need && len < WORDS_MAX)
-			len += (size_t)snprintf(buf + len, WORDS_MAX - len, "%s%s", len ? ", " : "", check_needs[i].words);
+			len += (size_t)snprintf(buf + len, WORDS_MAX - len, "%s%s", len ? ", " : "",
+						check_needs[i].words);
 }
 
 /* The next of the case's rules, from *list on; NULL when there is none left. */
@@ -111,8 +113,8 @@ static void print_rules(const struct check_case *c)
 		printf("  rules (gmem explain RULE): %s\n", c->rules);
 	list = c->rules;
 	while (count <= RULES_IN_FULL && (rule = next_rule(&list)))
-		printf("  rule %s: %s; else %s (%s(), Linux %s)\n", rule->slug, rule->check, words_errno(rule->error, buf), rule->where,
-		       rule->since);
+		printf("  rule %s: %s; else %s (%s(), Linux %s)\n", rule->slug, rule->check,
+		       words_errno(rule->error, buf), rule->where, rule->since);
 }
 
 /* What deviates in a case, and the calls that led to it. */
@@ -135,8 +137,8 @@ static void print_deviations(const struct check_case *c, const struct outcome *o
 			printf("%s... (all in --json)\n", prefix);
 			return;
 		}
-		printf("%s%s: %s, expected %s (%s)\n", prefix, s->label, value_text(s->got, got), value_text(s->wanted[column], wanted),
-		       s->where ? s->where : "?");
+		printf("%s%s: %s, expected %s (%s)\n", prefix, s->label, value_text(s->got, got),
+		       value_text(s->wanted[column], wanted), s->where ? s->where : "?");
 		for (unsigned n = 0; n < s->call_count; n++)
 			printf("%s    %s\n", prefix, s->calls[n]);
 	}
@@ -180,8 +182,8 @@ void verdict_print_text(const struct verdict *v, unsigned column, const char *ag
 		printf(", by %u observations of %u cases (%u need what it lacks)\n", v->observations, ran, skipped);
 		print_matches(v);
 	} else {
-		printf("%s: %u deviations in %u observations of %u cases (%u need what it lacks)\n", name, v->deviations[column],
-		       v->observations, ran, skipped);
+		printf("%s: %u deviations in %u observations of %u cases (%u need what it lacks)\n", name,
+		       v->deviations[column], v->observations, ran, skipped);
 	}
 }
 
@@ -317,7 +319,8 @@ static void junit_case(const struct check_case *c, const struct outcome *o, unsi
 		if (s->got == s->wanted[column])
 			continue;
 		print_xml(s->label);
-		printf(": %s, expected %s (%s)\n", value_text(s->got, got), value_text(s->wanted[column], wanted), s->where ? s->where : "?");
+		printf(": %s, expected %s (%s)\n", value_text(s->got, got), value_text(s->wanted[column], wanted),
+		       s->where ? s->where : "?");
 		for (unsigned n = 0; n < s->call_count; n++) {
 			printf("    ");
 			print_xml(s->calls[n]);
@@ -340,8 +343,10 @@ void verdict_print_junit(const struct verdict *v, unsigned column)
 		skipped += v->outcomes[i].known && !v->outcomes[i].ran && !wrong;
 	}
 	column_name(column, name);
-	printf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"gmem check: %s\" tests=\"%u\" failures=\"%u\" "
-	       "skipped=\"%u\">\n", name, known, failed, skipped);
+	printf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"gmem check: %s\" tests=\"%u\" "
+	       "failures=\"%u\" "
+	       "skipped=\"%u\">\n",
+	       name, known, failed, skipped);
 	for (unsigned i = 0; i < check_case_count; i++)
 		if (v->outcomes[i].known)
 			junit_case(&check_cases[i], &v->outcomes[i], column);

@@ -3,7 +3,8 @@
  * tests/guest/oracle.c - the first program of an oracle's kernel: loads KVM, asks it, prints the answers, ends
  *
  * In its file system: /modules/N*.ko in the order of their names, where KVM is
- * modules, and /gmem.  The answers stand between two markers on the console.
+ * modules, and /gmem.  Memory errors are asked for, too: the machine is thrown away.
+ * The answers stand between two markers on the console.
  */
 #include <fcntl.h>
 #include <glob.h>
@@ -48,7 +49,7 @@ static int ask(const char *cases)
 		if (fd < 0)
 			_exit(126);
 		dup2(fd, STDOUT_FILENO);
-		execl("/gmem", "gmem", "check", "--against", "kernel", "--answers", cases, (char *)NULL);
+		execl("/gmem", "gmem", "check", "--against", "kernel", "--answers", "--poison", cases, (char *)NULL);
 		_exit(127);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
