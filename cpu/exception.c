@@ -63,6 +63,8 @@ void cpu_shutdown(struct cpu *cpu)
 
 void cpu_emulation_failure(struct cpu *cpu)
 {
+	/* It begins anew when it is tried again, and reads again. */
+	cpu_mmio_forget(cpu);
 	memset(&cpu->exit.internal, 0, sizeof(cpu->exit.internal));
 	cpu->exit.internal.suberror = CPU_ERROR_EMULATION;
 	/* The instruction's bytes, when they could be fetched: flag, then length and bytes as KVM packs them. */

@@ -189,6 +189,25 @@ static void pre_fault(void)
 	guest_free(&g);
 }
 
+/* A locked instruction that has read from a device and finds a slot without memory; and tried again where none is. */
+static void read_anew(void)
+{
+	struct guest g = guest_new(0);
+	char *mem = map_anon(PG);
+
+	munmap(mem, PG);
+	is(RUN(&g, 0xf0, 0x0f, 0xc1, 0x05, DATA_GPA & 0xff, DATA_GPA >> 8 & 0xff, DATA_GPA >> 16 & 0xff, DATA_GPA >> 24, OP_HLT), 0,
+	   "lock xadd of a device");
+	ok(g.run->exit_reason == KVM_EXIT_MMIO && !g.run->mmio.is_write, "reads");
+	set_region1(g.vm, 1, 0, DATA_GPA, PG, (uintptr_t)mem);
+	is(run(&g), 0, "a slot without memory, before it is answered");
+	is(g.run->exit_reason, KVM_EXIT_INTERNAL_ERROR, "cannot be emulated");
+	set_region1(g.vm, 1, 0, DATA_GPA, 0, (uintptr_t)mem);
+	is(run(&g), 0, "tried again without the slot");
+	ok(g.run->exit_reason == KVM_EXIT_MMIO && !g.run->mmio.is_write, "it reads anew");
+	guest_free(&g);
+}
+
 /* The memory of a slot is a mapping whose page no host may touch: no signal, whatever engine keeps it. */
 static void pre_fault_private(void)
 {
@@ -297,6 +316,7 @@ int main(void)
 	private_memory();
 	pre_fault();
 	pre_fault_private();
+	read_anew();
 	pre_fault_signals();
 	dirty_log();
 	return done_testing();
