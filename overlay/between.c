@@ -70,9 +70,9 @@ long ov_sendfile(int out, int in, s64 *off, size_t len)
 long ov_splice(int in, s64 *in_off, int out, s64 *out_off, size_t len, unsigned flags)
 {
 	int from, to;
-	bool ours = replaced(in, CORE_FILEOP_SPLICE, &from) | replaced(out, CORE_FILEOP_SPLICE, &to);
+	bool reads = replaced(in, CORE_FILEOP_SPLICE, &from), writes = replaced(out, CORE_FILEOP_SPLICE, &to);
 
-	if (ours)
+	if (reads || writes)
 		return ov_ret(ov_raw(__NR_splice, from, in_off, to, out_off, len, flags));
 	return ov_ret(ov_next_call(OV_NEXT_splice, __NR_splice, in, (long)in_off, out, (long)out_off, (long)len, flags));
 }
