@@ -482,7 +482,6 @@ if ($list) {
 	print "$_->{name}\n" for @all;
 	exit 0;
 }
-build_base();
 %test_hash = map { $_ => substr(sha1_hex(test_text("tests/unit_$_.c")), 0, 10) } @tests, @device_tests;
 sub hashes_of { return sort map { $test_hash{$_} } tests_of($_[0]) }
 my (%cache, @todo);
@@ -502,6 +501,7 @@ for my $m (grep { $passed{ $_->{key} } } @all) {
 @todo = grep { !$cache{ $_->{key} } } @all;
 count_kill($_, $cache{ $_->{key} } // '') for @all;
 printf STDERR "%d mutants, %d to try\n", scalar @all, scalar @todo if $verbose;
+build_base() if @todo;
 
 # FILE: FUNCTION: OLD => NEW  ## REASON
 my %why;
@@ -549,18 +549,20 @@ waitpid $_, 0 for @pids;
 
 # --- what is left to explain --------------------------------------------------------
 
-my %count = map { $_ => 0 } qw(killed same broken explained);
-my $unexplained = 0;
+my @kinds = qw(killed same broken explained unexplained);
+my (%count, $slow);
 for my $m (@all) {
 	my ($verdict) = ($cache{ $m->{key} } // 'lost') =~ /^(\w+)/;
 	if ($verdict eq 'survived' && $why{ $m->{name} }) {
 		$verdict = 'explained';
 		$why{ $m->{name} }{used} = 1;
 	}
-	$count{$verdict}++;
-	next if $verdict =~ /^(killed|same|broken|explained)$/;
-	$unexplained++;
-	print "$verdict: $m->{name}\n";
+	if (!grep { $_ eq $verdict } @kinds) {
+		print "$verdict: $m->{name}\n";
+		$verdict = 'unexplained';
+	}
+	$slow++ if $verdict eq 'killed' && $cache{ $m->{key} } =~ / by time$/;
+	$count{$_}{$verdict}++ for $m->{file}, 'all';
 }
 my $stale = 0;
 for my $name (sort keys %why) {
@@ -569,6 +571,17 @@ for my $name (sort keys %why) {
 	print "tests/mutants.why:$why{$name}{line}: no survivor needs this: $name\n";
 	$stale++;
 }
-printf "%d mutants: %d killed, %d no other code, %d do not compile, %d survive with a reason, %d survivors without a reason\n",
-	scalar @all, @count{qw(killed same broken explained)}, $unexplained;
-exit($unexplained || $stale ? 1 : 0);
+sub summary {
+	my ($of) = @_;
+	my @n = map { $count{$of}{$_} // 0 } @kinds;
+	my $mutants = 0;
+	$mutants += $_ for @n;
+	return sprintf "%d mutants: %d killed, %d no other code, %d do not compile, %d survive with a reason, %d survivors without a reason",
+		$mutants, @n;
+}
+if (!$checks && !$sample && @files > 1) {
+	printf "%-20s %s\n", $_, summary($_) for grep { $count{$_} } @files;
+}
+printf "%d of the killed: a test did not end in its time\n", $slow if $slow;
+print summary('all') . "\n";
+exit($count{all}{unexplained} || $stale ? 1 : 0);

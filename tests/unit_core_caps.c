@@ -72,6 +72,16 @@ static void test_vcpus(void)
 	is(core_cap(&many, CORE_SCOPE_DEVICE, KVM_CAP_NR_VCPUS), 1024, "and no more than there can be");
 }
 
+/* KVM_CAP_DEVICE_CTRL came to all architectures with a kernel between these two. */
+static void test_device_ctrl(void)
+{
+	struct core_sys old;
+
+	ok(core_sys_init(&old, core_profile_find("linux-6.1"), &core_shape_mainline, 0, -1) == 0 &&
+		   core_cap(&old, CORE_SCOPE_DEVICE, KVM_CAP_DEVICE_CTRL) == 0,
+	   "linux-6.1 does not tell of devices");
+}
+
 /* A VM answers as its type does, but for what was set on it. */
 static void test_of_vm(void)
 {
@@ -97,6 +107,7 @@ int main(void)
 	test_present();
 	test_numbers();
 	test_vcpus();
+	test_device_ctrl();
 	test_of_vm();
 	return done_testing();
 }
