@@ -4,7 +4,7 @@
  *
  * Goes behind diff/calls.h, here and in a reproducer.
  */
-enum { OTHER_LOAD, OTHER_STORE, OTHER_PUNCH, OTHER_CONVERT, OTHER_VM, OTHER_CREATE, OTHER_UNMAP };
+enum { OTHER_LOAD, OTHER_STORE, OTHER_PUNCH, OTHER_CONVERT, OTHER_VM, OTHER_CREATE, OTHER_UNMAP, OTHER_GUEST };
 
 static struct result by_other(u64 what, u64 a, u64 b, u64 c, u64 d)
 {
@@ -16,6 +16,7 @@ static struct result by_other(u64 what, u64 a, u64 b, u64 c, u64 d)
 	case OTHER_VM: return capability(a, b);
 	/* A VM that is not ours is refused before any check, and nothing is made. */
 	case OTHER_CREATE: return vm[b] < 0 ? skipped() : result_of(ioctl(vm[b], 0xc040aed4, NULL));
+	case OTHER_GUEST: return guest(a, b, c, d);
 	default: return unmap(a, b, c);
 	}
 }

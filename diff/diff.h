@@ -44,13 +44,20 @@ struct diff_result {
 extern const char *const diff_names[DIFF_KINDS];
 extern const unsigned diff_args[DIFF_KINDS];
 
+/* What two sides differ in for a reason that lies beneath them: kept out of sequences with guests. */
+enum {
+	DIFF_REAL_CPU = 1, /* docs/real-cpu.md: instructions with MMIO and memory (own-accesses), slots at high addresses */
+	DIFF_READS_FIRST = 2, /* a processor that reads before it changes, so that a read-only slot has to be readable */
+	DIFF_KERNEL = 4,      /* pins, pre-faulting; docs/divergences.md, shadow-prefetch */
+};
+
 /* What both sides can do, for the bias of the generator. */
 struct diff_generator {
 	uint64_t random;
 	uint32_t vm_types; /* mask */
 	bool guards;	   /* this sequence has guard pages, and no holes */
 	bool guests;	   /* has vCPUs, and no memory that can be written only */
-	bool real_cpu;	   /* no accesses that KVM makes itself (docs/real-cpu.md, own-accesses) */
+	unsigned limits;
 	bool logs;	   /* has slots that log, and guests that write whenever they read */
 	bool emulated;	   /* no side is a real kernel: pins, and KVM_PRE_FAULT_MEMORY, which not every host has */
 	bool errors;	   /* has memory errors, where emulated */
@@ -78,8 +85,7 @@ struct diff_generator {
 	unsigned pin_count;
 };
 
-void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types, bool real_cpu,
-			 bool emulated);
+void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types, unsigned limits);
 void diff_generate(struct diff_generator *g, struct diff_step *step);
 
 /* An implementation in this process: begin() once, then steps. */

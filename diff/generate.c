@@ -36,17 +36,16 @@ bool one_in(struct diff_generator *g, uint64_t n)
 	return below(g, n) == 0;
 }
 
-void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types, bool real_cpu,
-			 bool emulated)
+void diff_generator_init(struct diff_generator *g, uint64_t seed, uint64_t sequence, uint32_t vm_types, unsigned limits)
 {
 	memset(g, 0, sizeof(*g));
 	g->random = seed * 0xd1342543de82ef95ULL + sequence;
 	g->vm_types = vm_types;
-	g->real_cpu = real_cpu;
+	g->limits = limits;
 	g->guards = one_in(g, 4);
 	g->guests = one_in(g, 2);
 	g->logs = one_in(g, 4);
-	g->emulated = emulated;
+	g->emulated = !(limits & (DIFF_REAL_CPU | DIFF_KERNEL));
 	g->errors = !g->guards && !g->guests;
 }
 

@@ -165,7 +165,7 @@ void gen_kernel_store(struct diff_generator *g, uint64_t *a)
 
 void gen_child(struct diff_generator *g, uint64_t *a)
 {
-	a[0] = below(g, 7);
+	a[0] = below(g, g->guests ? 8 : 7);
 	if (a[0] == 2 && g->guards)
 		a[0] = 0;
 	switch (a[0]) {
@@ -187,6 +187,9 @@ void gen_child(struct diff_generator *g, uint64_t *a)
 		break;
 	case 5:
 		a[2] = below(g, DIFF_VMS);
+		break;
+	case 7:
+		gen_guest(g, a + 1);
 		break;
 	default:
 		gen_range(g, a + 1);

@@ -34,7 +34,9 @@ void gen_capability(struct diff_generator *g, uint64_t *a)
 
 static uint64_t guest_address(struct diff_generator *g)
 {
-	return one_in(g, 12) ? odd(g) : below(g, 24) * 2 * PAGE;
+	uint64_t gpa = one_in(g, 12) ? odd(g) : below(g, 24) * 2 * PAGE;
+
+	return g->guests && g->limits & DIFF_REAL_CPU && gpa >= 1ULL << 36 && gpa < 1ULL << 48 ? 2 * PAGE : gpa;
 }
 
 /* A legal slot of more than a few pages would cost the kernel memory in proportion. */
@@ -53,6 +55,17 @@ static uint64_t host_address(struct diff_generator *g)
 	if (g->guests && one_in(g, 3))
 		return 0x200000000000ULL + 7 * 0x400000 + below(g, 14) * PAGE;
 	return one_in(g, 2) ? 0 : 0x200000000000ULL + below(g, 6) * 0x400000 + below(g, 8) * PAGE;
+}
+
+/* Such a slot lies on memory that can be read throughout: the first 13 pages of what is there for slots alone. */
+static void make_readable(struct diff_generator *g, uint64_t *size, uint64_t *hva)
+{
+	const uint64_t memory = 0x200000000000ULL + 7 * 0x400000;
+
+	if (*hva - memory > 4 * PAGE)
+		*hva = memory + below(g, 5) * PAGE;
+	if (*size > 8 * PAGE)
+		*size = 2 * PAGE;
 }
 
 void gen_slot(struct diff_generator *g, uint64_t *a)
@@ -84,6 +97,8 @@ void gen_slot(struct diff_generator *g, uint64_t *a)
 	/* A guest's load can set a bit of the log, or not: see the head of generate.c. */
 	if (g->guests && !g->logs && !(a[2] & ~3ULL))
 		a[2] &= 2;
+	if (g->guests && g->limits & DIFF_READS_FIRST && a[2] & 2)
+		make_readable(g, &a[4], &a[5]);
 	if (!find_file(g, &a[6]) || one_in(g, 12))
 		a[6] = COUNT(g->file) + below(g, 4);
 	a[7] = one_in(g, 10) ? odd(g) : below(g, 10) * PAGE;

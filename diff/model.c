@@ -81,6 +81,7 @@ static result by_other(u64 what, u64 a, u64 b, u64 c, u64 d)
 		if (model.vm[b] < 0)
 			return answer(SKIPPED);
 		return answer(model.in_child ? -EIO : model.kernel->gmem ? -EFAULT : -ENOTTY);
+	case 7: return model_guest(a, b, c, d);
 	default: return model_unmap(a, b, c);
 	}
 }

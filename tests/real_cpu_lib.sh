@@ -81,12 +81,12 @@ difference() {
 
 differences() {
 	for profile in linux-6.12 linux-6.18 linux-7.3 linux-7.4; do
-		difference $profile/kvm model 5000
+		difference $profile/kvm model 10000
 	done
-	difference linux-7.3/kvm linux-7.3 5000
+	difference linux-7.3/kvm linux-7.3 10000
 	case $(uname -r) in
-	6.18*) difference kernel linux-6.18 5000 ;;
-	7.3*) difference kernel linux-7.3 5000 ;;
+	6.18*) difference kernel linux-6.18 10000 ;;
+	7.3*) difference kernel linux-7.3 10000 ;;
 	*) skip "kernel $(uname -r): of no profile that has been compared" ;;
 	esac
 }

@@ -289,7 +289,6 @@ static void feature_msr(void)
 	guest_free(&g);
 }
 
-/* Without an entry in page tables, which says that it can be written, the kernel finds that it cannot be read. */
 /* Beside a page that is written lies one that its memory at userspace_addr differs from: the guest has the file's. */
 static void shadow_prefetch(void)
 {
@@ -307,6 +306,7 @@ static void shadow_prefetch(void)
 	guest_free(&g);
 }
 
+/* Without an entry in page tables, which says that it can be written, the kernel finds that it cannot be read. */
 static void write_only(void)
 {
 	struct guest g = guest_new(0);
