@@ -102,9 +102,14 @@ static s64 grow_in_place(u64 w, u64 at, u64 size, u64 new_size)
 	return 0;
 }
 
-/* The kernel chooses a place, and there it is unmapped at once. */
-static s64 move_away(u64 w, u64 at, u64 size, bool stays)
+/* The kernel chooses a place, and there it is unmapped at once: once what has grown of locked memory is populated. */
+static s64 move_away(u64 w, u64 at, u64 size, u64 new_size, bool stays)
 {
+	struct mapped_page next = model.mapped[w][at];
+
+	next.index += size;
+	for (u64 p = size; p < new_size && next.locked && next.prot && model_usable(&next); p++)
+		next.index++;
 	for (u64 p = at; p < at + size; p++)
 		model.mapped[w][p].guard = false;
 	if (stays)
@@ -155,13 +160,13 @@ static s64 remap(u64 w, u64 at, u64 size, u64 to, u64 to_at, u64 new_size, u64 f
 	if (fixed)
 		return resize_to(w, at, size, to, to_at, new_size);
 	if (stays)
-		return move_away(w, at, size, true);
+		return move_away(w, at, size, size, true);
 	if (new_size <= size) {
 		unmap_range(w, at + new_size, size - new_size);
 		return 0;
 	}
 	ret = grow_in_place(w, at, size, new_size);
-	return ret && flags & MREMAP_MAYMOVE ? move_away(w, at, size, false) : ret;
+	return ret && flags & MREMAP_MAYMOVE ? move_away(w, at, size, new_size, false) : ret;
 }
 
 result model_remap(u64 w, u64 at, u64 size, u64 to, u64 to_at, u64 new_size, u64 flags)
