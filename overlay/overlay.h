@@ -117,7 +117,7 @@ void ov_fd_forget_span(unsigned first, unsigned last);
 /*
  * For a descriptor that the cache does not know, before something is done that cannot be undone: 1 when it
  * is an object's all the same (then it is learnt), -EBADF when it is closed or gmem's own, just being made, -ENODEV
- * for a file that nobody knows any more; else 0.
+ * for a file that nobody knows any more, -ENOMEM when that cannot be told; else 0.
  */
 int ov_fd_unknown(int fd);
 /* Learn whose descriptors this process has: at the start and in a forked child. */
@@ -135,7 +135,7 @@ void ov_report_refusal(const char *call, const struct core_err *err);
 void ov_report_touch(const struct host_fault *fault, const void *addr, u64 pc, bool write);
 bool ov_report_notice(const char *text); /* whether it could be sent */
 void ov_report_unserved(const char *path, const char *why, int error);
-bool ov_report_file(struct dev_gmem *g);
+bool ov_report_file(struct dev_gmem *g); /* false: nobody could adopt it */
 void ov_report_file_gone(struct dev_gmem *g);
 struct dev_gmem *ov_adopt(struct host_ident id);
 void ov_report_forked(void);
