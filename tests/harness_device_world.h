@@ -221,16 +221,23 @@ static void set_mode(int vcpu, unsigned mode)
 	device_call(vcpu, KVM_SET_REGS, &r);
 }
 
-/* All features, without which there is neither long mode nor AVX. */
+/* All features, also those that are not offered: without them there is neither long mode nor AVX. */
 static void set_cpuid(int vcpu)
 {
 	static struct {
 		struct kvm_cpuid2 head;
 		struct kvm_cpuid_entry2 entries[DEV_CPUID_MAX];
 	} cpuid;
+	struct kvm_cpuid_entry2 *e = cpuid.entries;
 
-	cpuid.head.nent = DEV_CPUID_MAX;
+	cpuid.head.nent = DEV_CPUID_MAX - 2;
 	HOLDS(device_call(world.kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) == 0);
+	for (unsigned i = 0; i < cpuid.head.nent; i++, e++)
+		if (e->function == 1 || e->function == 7 || e->function == 0x80000001)
+			e->ecx = e->edx = ~0U, e->ebx |= e->function == 7 ? ~0U : 0;
+	*e++ = (struct kvm_cpuid_entry2){ .function = 0xd, .flags = 1, .eax = 7, .ebx = 832, .ecx = 832 };
+	*e = (struct kvm_cpuid_entry2){ .function = 0xd, .index = 1, .flags = 1, .eax = 15 };
+	cpuid.head.nent += 2;
 	HOLDS(device_call(vcpu, KVM_SET_CPUID2, &cpuid) == 0);
 }
 
