@@ -21,7 +21,7 @@
 
 struct diff_options {
 	const char *seed, *ops, *seconds, *shape, *output, *model, *program;
-	bool worker, verbose;
+	bool worker, verbose, plain;
 };
 
 #define FIELD(name) offsetof(struct diff_options, name)
@@ -32,6 +32,7 @@ static const struct option options[] = {
 	{ OPTION_TEXT, "seconds", FIELD(seconds), "N", "end after that time, whatever --ops says" },
 	{ OPTION_TEXT, "shape", FIELD(shape), "SHAPE", "of profiles; default host beside kernel, else mainline" },
 	{ OPTION_TEXT, "output", FIELD(output), "FILE", "where the reproducer goes; default standard output" },
+	{ OPTION_FLAG, "plain-guests", FIELD(plain), NULL, "guests load or store, not both at once (QEMU's interpreter)" },
 	{ OPTION_FLAG, "verbose", FIELD(verbose), NULL, "count what was done, by step" },
 	{ OPTION_FLAG, "worker", FIELD(worker), NULL, NULL },
 	{ OPTION_TEXT, "model", FIELD(model), "PROFILE", NULL },
@@ -209,6 +210,7 @@ static int compare(struct side *a, struct side *b, uint64_t seed, uint64_t ops, 
 			struct diff_step *next = steps[sent % 2];
 
 			diff_generator_init(&g, seed, sent, types, limits);
+			g.plain = o->plain;
 			for (unsigned i = 0; i + 1 < DIFF_SEQUENCE; i++)
 				diff_generate(&g, &next[i]);
 			next[DIFF_SEQUENCE - 1] = (struct diff_step){ .kind = DIFF_RESET };

@@ -58,6 +58,7 @@ struct diff_generator {
 	bool guards;	   /* this sequence has guard pages, and no holes */
 	bool guests;	   /* has vCPUs, and no memory that can be written only */
 	unsigned limits;
+	bool plain;	   /* guests load or store, and never both at once */
 	bool logs;	   /* has slots that log, and guests that write whenever they read */
 	bool emulated;	   /* no side is a real kernel: pins, and KVM_PRE_FAULT_MEMORY, which not every host has */
 	bool errors;	   /* has memory errors, where emulated */

@@ -46,10 +46,13 @@ static uint64_t address(struct diff_generator *g, uint64_t v)
 void gen_guest(struct diff_generator *g, uint64_t *a)
 {
 	a[0] = find_vcpu(g);
+	/* The kind is drawn all the same, so that a seed means the same steps. */
 	a[1] = g->logs ? PICK(g, STORE1, STORE4, STORE8, OR1, XCHG4, XADD8) :
 			 PICK(g, LOAD1, LOAD4, LOAD8, LOAD4, STORE1, STORE4, STORE8, STORE4, OR1, XCHG4, XADD8, MOVS4);
 	if (g->limits & DIFF_REAL_CPU && a[1] == MOVS4)
 		a[1] = LOAD4;
+	if (g->plain && a[1] >= OR1 && a[1] <= XADD8)
+		a[1] = a[1] - OR1 + STORE1;
 	a[2] = address(g, a[0]) + PICK(g, 0, 8, 2048, 4088);
 	a[3] = 1 + below(g, 255);
 	if (one_in(g, 4))

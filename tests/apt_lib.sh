@@ -3,6 +3,7 @@
 # tests/apt_lib.sh - Debian packages of any suite, outside the system.  Sourced; the caller has $work and unavailable().
 #
 #   private_suites SUITE...      makes $work/apt: lists of these suites of this machine's archive, at low priority
+#   private_sources SUITE...     the same, of their source packages
 #   private_apt COMMAND VERB ... apt-get or apt-cache on them
 #   private_download PACKAGE     into $work
 #
@@ -10,6 +11,16 @@
 # shellcheck shell=sh disable=SC2154
 
 private_suites() {
+	private_lists deb "$@"
+}
+
+private_sources() {
+	private_lists deb-src "$@"
+}
+
+private_lists() {
+	kind=$1
+	shift
 	for tool in apt-get apt-cache dpkg-deb tar; do
 		command -v $tool >/dev/null || unavailable "$tool is not installed"
 	done
@@ -23,7 +34,7 @@ private_suites() {
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	[ -r $keyring ] && signed=" [signed-by=$keyring]" || signed=
 	for suite in "$@"; do
-		echo "deb$signed $archive $suite main"
+		echo "$kind$signed $archive $suite main"
 	done >"$work/apt/sources.list"
 	printf 'Package: *\nPin: release o=Debian\nPin-Priority: 1\n' >"$work/apt/preferences"
 	private_apt apt-get update >"$work/log" 2>&1 || unavailable "apt-get update: $(private_why)"

@@ -9,13 +9,18 @@
  */
 #include <dlfcn.h>
 #include <linux/falloc.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 
 #include "check/rights.h"
 #include "tests/run_inplace.h"
+#include "uapi/mm.h"
 
 #define PAGES 16
 #define SIZE  (PAGES * PG)
@@ -154,6 +159,61 @@ static void poison_heal(void)
 	is(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PG), 0, "poison-heal: it is punched");
 	is_shared(ptr, 0, "poison-heal: the mapping that had it");
 	drop_file(fd, ptr);
+}
+
+/* A filter that gmem knows nothing of: cachestat() is what it is before Linux 6.5. */
+static void lose_cachestat(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, GMEM_NR_CACHESTAT, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { sizeof(code) / sizeof(*code), code };
+	long ret;
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(SYS_seccomp), "D"(SECCOMP_SET_MODE_FILTER), "S"(0), "d"(&prog)
+			 : "rcx", "r11", "memory");
+	if (ret)
+		_exit(100);
+}
+
+struct twice {
+	int fd;
+	char *ptr;
+	bool without;
+};
+
+/* Bit n of the result: page n counts as used. */
+static int allocate_twice(void *arg)
+{
+	const struct twice *t = (const struct twice *)arg;
+	unsigned char vec[4];
+
+	if (t->without)
+		lose_cachestat();
+	if (fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, SIZE) ||
+	    fallocate(t->fd, FALLOC_FL_KEEP_SIZE, 0, 4 * PG) || fallocate(t->fd, FALLOC_FL_KEEP_SIZE, 2 * PG, PG) ||
+	    mincore(t->ptr, 4 * PG, vec))
+		return 101;
+	return (vec[0] & 1) | (vec[1] & 1) << 1 | (vec[2] & 1) << 2 | (vec[3] & 1) << 3;
+}
+
+static void allocated_twice(void)
+{
+	bool has = syscall(GMEM_NR_CACHESTAT, -1, NULL, NULL, 0) == -1 && errno != ENOSYS;
+	struct twice t = { 0 };
+
+	t.ptr = new_file(&t.fd);
+	if (has)
+		is(in_child(allocate_twice, &t), 0, "allocated-twice: no page that nobody touched counts as used");
+	t.without = true;
+	is(in_child(allocate_twice, &t), 4, "allocated-twice: but without cachestat(2) one that was allocated twice");
+	drop_file(t.fd, t.ptr);
 }
 
 /* Stopped anywhere, perhaps with the file's lock held: whatever the answer is, there is one. */
@@ -390,6 +450,7 @@ int main(int argc, char **argv)
 	stopped_peer();
 	stopped_anywhere();
 	poison_heal();
+	allocated_twice();
 	raw_forks();
 	raw_forks_amid_conversions();
 	peer_signal();
