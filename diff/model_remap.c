@@ -79,6 +79,8 @@ static s64 move_all(u64 w, u64 at, u64 pages, u64 to, u64 to_at, bool stays)
 			end = at + pages;
 		for (u64 q = p; at + q < end; q++)
 			vma[q] = model.mapped[w][at + q];
+		/* First what makes room, which may cut the VMA. */
+		unmap_range(to, to_at + p, end - at - p);
 		if (stays)
 			unlock_vma(w, at + p);
 		for (u64 q = p; at + q < end; q++)

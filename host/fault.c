@@ -178,7 +178,9 @@ bool host_fault_fixup(void *addr, u64 len)
 			struct rt_pages page = { (v.off + (at - v.start)) >> RT_PAGE_SHIFT, 1 };
 
 			again |= wait_transition(v.file->control, page) != NOTHING_PENDING;
-			if (!core_store_is_private(&v.file->store, page.first) && v.prot != PROT_NONE) {
+			/* The program's own guard, or a page that is struck, is there the next time, too. */
+			if (!core_store_is_private(&v.file->store, page.first) && v.prot != PROT_NONE && !guard_covers(at) &&
+			    !host_poisoned(v.file, page.first)) {
 				serve(at);
 				again = true;
 			}

@@ -208,6 +208,29 @@ static void read_anew(void)
 	guest_free(&g);
 }
 
+/* The same where the slot's memory is a guard page of a guest_memfd's mapping: KVM's own access ends, too. */
+static void guarded_memory(void)
+{
+	struct guest g = guest_new(0);
+	struct kvm_create_guest_memfd args = { .size = PG, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED };
+	int fd = ioctl(g.vm, KVM_CREATE_GUEST_MEMFD, &args);
+	char *mem = mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (fd < 0 || madvise(mem, PG, 102 /* MADV_GUARD_INSTALL */)) {
+		skip(2, "no guard pages, or no mapping of a guest_memfd");
+		guest_free(&g);
+		return;
+	}
+	is(RUN(&g, 0xf0, 0x0f, 0xc1, 0x05, DATA_GPA & 0xff, DATA_GPA >> 8 & 0xff, DATA_GPA >> 16 & 0xff, DATA_GPA >> 24, OP_HLT), 0,
+	   "lock xadd of a device");
+	set_region1(g.vm, 1, 0, DATA_GPA, PG, (uintptr_t)mem);
+	run(&g);
+	is(g.run->exit_reason, KVM_EXIT_INTERNAL_ERROR, "on a guard page it cannot be emulated");
+	munmap(mem, PG);
+	close(fd);
+	guest_free(&g);
+}
+
 /* The memory of a slot is a mapping whose page no host may touch: no signal, whatever engine keeps it. */
 static void pre_fault_private(void)
 {
@@ -317,6 +340,7 @@ int main(void)
 	pre_fault();
 	pre_fault_private();
 	read_anew();
+	guarded_memory();
 	pre_fault_signals();
 	dirty_log();
 	return done_testing();
