@@ -79,7 +79,7 @@ const struct core_profile core_profiles[] = {
 	{
 		.name = "linux-7.3",
 		.summary = "own file system, NUMA policy, EEXIST for a bound file range",
-		.checked = "7.3.4, type 0; type 1 on 7.3-rc7; other types from source",
+		.checked = "7.3.4, types 0 and 1; other types from source",
 		.has_gmem = true,
 		.has_private_types = true,
 		.gmem_for_all_types = true,
