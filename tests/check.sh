@@ -52,7 +52,7 @@ trap 'exit 1' HUP INT TERM
 GMEM_BUILD=$build
 export CHECK_TAP_DIR CHECK_TIMEOUT GMEM_BUILD
 
-prove -j2 --exec "$0" "$@"
+prove -j2 --timer --exec "$0" "$@"
 
 # What failed, with the comments that follow it.
 for tap in "$CHECK_TAP_DIR"/*; do

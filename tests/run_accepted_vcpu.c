@@ -278,6 +278,22 @@ static int get_msr(int fd, unsigned index, uint64_t *value)
 	return n;
 }
 
+static void stale_mmio(void)
+{
+	struct guest g = guest_new(KVM_X86_SW_PROTECTED_VM);
+	struct kvm_memory_attributes private = { .address = 0x300000, .size = PG, .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE };
+
+	/* mov %eax, 0x300800, where no slot is; then mov %eax, 0x300008 */
+	is(RUN(&g, 0xa3, 0x00, 0x08, 0x30, 0x00, OP_HLT), 0, "stale-mmio: a store where no slot is");
+	is(g.run->exit_reason, KVM_EXIT_MMIO, "stale-mmio: is MMIO");
+	is(run(&g), 0, "stale-mmio: which is completed");
+	is(ioctl(g.vm, KVM_SET_MEMORY_ATTRIBUTES, &private), 0, "stale-mmio: the page becomes private");
+	is(RUN(&g, 0xa3, 0x08, 0x00, 0x30, 0x00, OP_HLT), -EFAULT, "stale-mmio: another store there");
+	is(g.run->exit_reason, KVM_EXIT_MEMORY_FAULT, "stale-mmio: is a memory fault");
+	is(g.run->memory_fault.flags, KVM_MEMORY_EXIT_FLAG_PRIVATE, "stale-mmio: of a private page");
+	guest_free(&g);
+}
+
 static void feature_msr(void)
 {
 	struct guest g = guest_new(0);
@@ -332,6 +348,7 @@ int main(void)
 	mmio_rip();
 	pre_fault();
 	dirty_read();
+	stale_mmio();
 	write_only();
 	shadow_prefetch();
 	feature_msr();
