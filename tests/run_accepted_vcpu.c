@@ -278,6 +278,25 @@ static int get_msr(int fd, unsigned index, uint64_t *value)
 	return n;
 }
 
+static void read_modify(void)
+{
+	struct guest g = guest_new(0);
+	int fd = memfd_create("backing", MFD_CLOEXEC);
+	struct stat st = { .st_blocks = -1 };
+	void *memory;
+
+	if (fd < 0 || ftruncate(fd, PG))
+		die("memfd");
+	memory = mmap(NULL, PG, PROT_READ, MAP_SHARED, fd, 0);
+	set_region1(g.vm, 1, 0, 0x200000, PG, (uintptr_t)memory);
+	/* or %al, 0x200000 */
+	is(RUN(&g, 0x08, 0x05, 0x00, 0x00, 0x20, 0x00, OP_HLT), -EFAULT, "read-modify: OR where only reading is possible");
+	fstat(fd, &st);
+	is(st.st_blocks, PG / 512, "read-modify: has read the page, and the file has it");
+	close(fd);
+	guest_free(&g);
+}
+
 static void stale_mmio(void)
 {
 	struct guest g = guest_new(KVM_X86_SW_PROTECTED_VM);
@@ -348,6 +367,7 @@ int main(void)
 	mmio_rip();
 	pre_fault();
 	dirty_read();
+	read_modify();
 	stale_mmio();
 	write_only();
 	shadow_prefetch();
