@@ -153,7 +153,9 @@ static long handle(struct dev_object *obj, u32 cmd, u64 arg, struct core_err *er
 	ret = entry->handler(obj, arg, copy, err);
 	/* Where the kernel needs no descriptor, ours are memory like any other. */
 	if ((ret == -EMFILE || ret == -ENFILE) && !dev_ioctl_makes_fd(cmd))
-		return -ENOMEM;
+		ret = -ENOMEM;
+	if (ret == -ENOMEM && err->rule == RULE_NONE)
+		return core_refuse(err, RULE_NO_MEMORY, 0, "command", cmd, 0);
 	if (ret == -EMFILE)
 		return core_refuse(err, RULE_NO_FD, 0, "command", cmd, 0);
 	return ret < 0 || !has_real || entry->real != REAL_BOTH ? ret : dev_real_pass(obj, cmd, arg);
